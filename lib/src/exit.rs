@@ -1,0 +1,183 @@
+//! Exit statuses: one vocabulary for all five programs, the wrapper and systemd.
+//!
+//! Promises that every failure maps to exactly one [`Status`]. Errors of this
+//! crate carry their status ([`HasStatus`]); [`status_of`] finds the first one
+//! in an [`anyhow::Error`]'s chain.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// What a program tells its caller by its exit status. The numbers are those of
+/// sysexits.h where it has a fitting one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Status {
+    /// The job is done.
+    Done = 0,
+    /// The question was answered with no (`bts-plan --status`: overdue).
+    No = 1,
+    /// The command line makes no sense (EX_USAGE).
+    Usage = 64,
+    /// A stream, a digest or a manifest is wrong (EX_DATAERR).
+    Data = 65,
+    /// The store gave no answer after all retries (EX_UNAVAILABLE).
+    Unavailable = 69,
+    /// Reading or writing on this machine failed (EX_IOERR).
+    Io = 74,
+    /// The same call may succeed later: locked, thaw pending, upload lost
+    /// (EX_TEMPFAIL).
+    TryLater = 75,
+    /// `btrfs send` started again in the middle of its stream: send again.
+    SendRestarted = 76,
+    /// The store refused in a way that no retry cures (EX_NOPERM).
+    Refused = 77,
+    /// The configuration is wrong (EX_CONFIG).
+    Config = 78,
+}
+
+impl Status {
+    /// The number that the process exits with.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The status with this number, if it is one of ours.
+    pub fn from_code(code: u8) -> Option<Self> {
+        [
+            Self::Done,
+            Self::No,
+            Self::Usage,
+            Self::Data,
+            Self::Unavailable,
+            Self::Io,
+            Self::TryLater,
+            Self::SendRestarted,
+            Self::Refused,
+            Self::Config,
+        ]
+        .into_iter()
+        .find(|status| status.code() == code)
+    }
+
+    /// The short machine-readable word that `error` records carry as `code`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::No => "no",
+            Self::Usage => "usage",
+            Self::Data => "bad_data",
+            Self::Unavailable => "unavailable",
+            Self::Io => "io",
+            Self::TryLater => "try_later",
+            Self::SendRestarted => "send_restarted",
+            Self::Refused => "refused",
+            Self::Config => "config",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code())
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        ExitCode::from(status.code())
+    }
+}
+
+/// An error that knows which exit status it deserves.
+pub trait HasStatus {
+    /// The status to exit with when nobody handles this error.
+    fn status(&self) -> Status;
+}
+
+/// A failure that needs no type of its own: a message and its status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The status to exit with.
+    pub status: Status,
+    /// What was being done, to what, what went wrong, what to do next.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with this status and message.
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, message }
+    }
+
+    /// Bad data: a stream, digest or manifest that contradicts itself.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(Status::Data, message)
+    }
+
+    /// A command line that makes no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Status::Usage, message)
+    }
+
+    /// A configuration that cannot be used.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(Status::Config, message)
+    }
+}
+
+impl HasStatus for Failure {
+    fn status(&self) -> Status {
+        self.status
+    }
+}
+
+/// The status that an error at the edge of a program stands for: that of the
+/// first error in its chain that knows one, [`Status::Io`] otherwise.
+pub fn status_of(error: &anyhow::Error) -> Status {
+    fn of<E: HasStatus + std::error::Error + 'static>(
+        error: &(dyn std::error::Error + 'static),
+    ) -> Option<Status> {
+        error.downcast_ref::<E>().map(HasStatus::status)
+    }
+    error
+        .chain()
+        .find_map(|cause| {
+            of::<Failure>(cause)
+                .or_else(|| of::<crate::record::Error>(cause))
+                .or_else(|| of::<crate::store::Error>(cause))
+        })
+        .unwrap_or(Status::Io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn the_first_error_that_knows_its_status_decides() {
+        let error =
+            anyhow::Error::new(Failure::data("chunk 3 is short")).context("checking the archive");
+        assert_eq!(status_of(&error), Status::Data);
+    }
+
+    #[test]
+    fn an_error_without_a_status_counts_as_io() {
+        let error = Err::<(), _>(std::io::Error::other("disk on fire"))
+            .context("writing the state")
+            .unwrap_err();
+        assert_eq!(status_of(&error), Status::Io);
+    }
+
+    #[test]
+    fn codes_are_found_again() {
+        for code in 0..=u8::MAX {
+            if let Some(status) = Status::from_code(code) {
+                assert_eq!(status.code(), code);
+            }
+        }
+        assert_eq!(Status::from_code(2), None);
+    }
+}

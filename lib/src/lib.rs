@@ -1,0 +1,25 @@
+//! The logic of bts, the toolkit that backs Btrfs snapshots up to S3 and gets
+//! them back.
+//!
+//! The five programs in `bins/` parse their arguments, call one engine here and
+//! turn its answer into an exit status. Data flows one way:
+//!
+//! | layer | modules | knows |
+//! |---|---|---|
+//! | vocabulary | [`exit`], [`time`], [`names`] | nothing else |
+//! | formats | [`record`], [`manifest`], [`send_stream`] | the vocabulary |
+//! | surroundings | [`config`], [`btrfs`], [`state`], [`store`], [`retry`] | the formats |
+//! | engines | [`chunk`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`] | all of the above |
+//! | edges | [`cli`] | everything |
+//!
+//! Engines speak to a store through the [`store::Store`] trait alone; only the
+//! folder `store/s3` knows how S3 is reached.
+
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod manifest;
+pub mod names;
+pub mod record;
+pub mod store;
+pub mod time;

@@ -1,0 +1,50 @@
+//! The journal of a run: what happened so far, for the run that comes after.
+//!
+//! `<state dir>/runs/<name>.jsonl` opens with the [`super::Run`], synced before
+//! the first byte is sent. Then, in the order in which they happened: an `upload`
+//! for each chunk that was begun, a `part` for each part that the store
+//! acknowledged, an `object` for each chunk that was completed, and at most one
+//! `abandoned`. A torn last line is what a crash leaves and is ignored.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Checksum, Crc32, Digest};
+
+/// A chunk's multipart upload was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// The chunk's number.
+    pub index: u64,
+    /// The whole key of the object.
+    pub key: String,
+    /// The store's name for the upload.
+    pub upload_id: String,
+    /// Which guarantee the server gives for its parts.
+    pub checksum: Checksum,
+    /// The size of every part but the last, in bytes.
+    pub part_size: u64,
+}
+
+/// The store acknowledged a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The chunk's number.
+    pub index: u64,
+    /// The part's number within the chunk, counted from 1.
+    pub number: u32,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// The store's ETag: opaque.
+    pub etag: String,
+    /// CRC-32 (IEEE) of its bytes.
+    pub crc32: Crc32,
+    /// BLAKE3 of its bytes.
+    pub blake3: Digest,
+}
+
+/// The run was given up; its uploads are to be aborted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// Why, for people.
+    pub reason: String,
+}
