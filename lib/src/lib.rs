@@ -6,8 +6,8 @@
 //!
 //! | layer | modules | knows |
 //! |---|---|---|
-//! | vocabulary | [`exit`], [`time`], [`names`] | nothing else |
-//! | formats | [`record`], [`manifest`], [`send_stream`] | the vocabulary |
+//! | vocabulary | [`exit`], [`time`], [`names`], [`size`] | nothing else |
+//! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`store`], [`retry`] | the formats |
 //! | engines | [`chunk`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`] | all of the above |
 //! | edges | [`cli`] | everything |
@@ -18,8 +18,10 @@
 pub mod cli;
 pub mod config;
 pub mod exit;
+pub mod hasher;
 pub mod manifest;
 pub mod names;
 pub mod record;
+pub mod size;
 pub mod store;
 pub mod time;

@@ -12,12 +12,13 @@
 //!   the cause, not its consequence, is what a pipeline reports;
 //! * a broken record is refused with its line.
 //!
-//! [`reader`] and [`writer`] hold those rules; the other modules hold the fields.
-//! Whether an `end` record came is for each protocol to ask: a clean end of
-//! file is not success.
+//! [`reader`] and [`writer`] hold those rules, [`frames`] those of the framed
+//! stream; the other modules hold the fields. Whether an `end` record came is for
+//! each protocol to ask: a clean end of file is not success.
 
 mod backup;
 mod digest;
+mod frames;
 mod journal;
 mod plan;
 mod reader;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use backup::{Backup, ChainSummary, Current, ListEnd};
 pub use digest::{Crc32, Digest, Digests, Hash};
+pub use frames::{Frame, Frames};
 pub use journal::{Abandoned, Part, Upload};
 pub use plan::{Action, Parent, Plan, Prune, SnapshotPlace};
 pub use reader::{Raw, Reader};
