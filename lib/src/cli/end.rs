@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use clap::error::ErrorKind;
 
@@ -116,6 +117,24 @@ fn reader_left(error: &anyhow::Error) -> bool {
 fn die_of_sigpipe() {
     // Only an invalid signal number makes this fail; then the status tells.
     let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+}
+
+/// Runs `job` on a runtime with as few threads as the work needs: the network
+/// on one, hashing and files on the blocking pool.
+///
+/// # Errors
+/// Those of `job`, or the system's when there is no thread to be had.
+pub fn block_on<T>(job: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build()
+        .context("cannot start the threads that do the work")?;
+    let done = runtime.block_on(job);
+    // A thread that waits for a pipe may wait forever: do not wait for it.
+    runtime.shutdown_background();
+    done
 }
 
 /// Refuses a terminal as input: `what` is what should come there.

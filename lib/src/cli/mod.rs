@@ -9,4 +9,4 @@ mod common;
 mod end;
 
 pub use common::Common;
-pub use end::{Outcome, run, stdin_is_data, stdout_is_binary};
+pub use end::{Outcome, block_on, run, stdin_is_data, stdout_is_binary};

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Chunk, ChunkEnd, Crc32, Data, Digest, Error, Format, Raw, Reader, Stream, StreamEnd, Typed,
+    Chunk, ChunkEnd, Crc32, Data, Digest, Error, Format, Reader, Stream, StreamEnd, Typed,
 };
 
 /// What a framed stream consists of after its `stream` record.
@@ -118,6 +118,10 @@ impl<R: BufRead> Frames<R> {
     /// # Errors
     /// Those of [`Reader::next`] and [`Frames::stream`]; [`Error::Broken`] when a
     /// promise of this module is broken.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would let callers take its end for the stream's"
+    )]
     pub fn next(&mut self) -> Result<Frame, Error> {
         if self.stream.is_none() {
             self.stream()?;

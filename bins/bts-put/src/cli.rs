@@ -1,0 +1,63 @@
+//! The arguments of `bts-put`, and what they ask of the library.
+
+use std::io::BufReader;
+
+use bts::cli::{Common, block_on, stdin_is_data};
+use bts::exit::Status;
+
+use bts::names::BackupId;
+use bts::record::{Frames, Reader};
+use bts::size::parse_size;
+use bts::upload::{Options, upload};
+use clap::Parser;
+
+/// Upload a framed stream, as bts-chunk writes it, and print a record for each
+/// stored chunk
+#[derive(Parser, Debug)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// Name the backup, where the stream carries no plan:
+    /// subvol/NAME/KIND/TIME-XXXXXXXX
+    #[arg(long, value_name = "ID")]
+    backup: Option<BackupId>,
+
+    /// Send this many parts at a time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    concurrency: Option<u8>,
+
+    /// Cut chunks into parts of this size
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    part_size: Option<u64>,
+
+    /// Store the chunks in this storage class
+    #[arg(long, value_name = "CLASS")]
+    storage_class: Option<String>,
+
+    /// The flags that all programs take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Cli {
+    /// Carries the arguments out.
+    pub fn run(self) -> anyhow::Result<Status> {
+        stdin_is_data("what bts-chunk writes")?;
+        let config = self.common.config()?;
+        let options = Options {
+            backup: self.backup,
+            concurrency: self.concurrency.map_or(config.s3.concurrency, usize::from),
+            part_size: self.part_size,
+            storage_class: self.storage_class.unwrap_or(config.s3.storage_class_chunks.clone()),
+            sse: config.s3.sse.clone(),
+        };
+        // A large buffer would only copy payloads twice: records are short, and
+        // payloads bypass it.
+        let stdin = BufReader::with_capacity(64 << 10, std::io::stdin());
+        let frames = Frames::new(Reader::new(stdin, "stdin"));
+        block_on(async {
+            let archive = self.common.archive(&config).await?;
+            upload(&archive, frames, &options, std::io::stdout().lock()).await
+        })?;
+        Ok(Status::Done)
+    }
+}
