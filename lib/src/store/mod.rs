@@ -4,6 +4,7 @@
 //! and [`dir`]; one conformance suite holds both to them. Retries happen inside
 //! a store ([`crate::retry`]): an error that comes out of one is final.
 
+pub mod dir;
 pub mod s3;
 
 mod error;

@@ -108,9 +108,9 @@ impl Chunk {
     /// Gives the upload up, as far as the store lets us: a lifecycle rule clears
     /// away what is left.
     pub async fn abort(self, archive: &Archive) {
-        // An upload that nobody waited for was never begun.
-        let Some(Ok(upload)) = self.begin.peek() else { return };
-        if let Err(error) = archive.store.abort_upload(upload).await {
+        // Its beginning may still be under way: only its answer tells what to abort.
+        let Ok(upload) = self.begin.await else { return };
+        if let Err(error) = archive.store.abort_upload(&upload).await {
             log::warn!("{error}; its parts are billed until the upload is aborted");
         }
     }

@@ -160,15 +160,17 @@ impl<'a, W: Write> Engine<'a, W> {
         Ok(())
     }
 
-    /// Abandons what is in flight and gives back what the store keeps of it.
+    /// Abandons the parts in flight and gives back what the store keeps of them.
+    /// A chunk that is being completed is an object or is none: nobody can tell
+    /// before the store answers.
     async fn abort(&mut self) {
         self.sending.shutdown().await;
-        self.completing.shutdown().await;
         let open = std::mem::take(&mut self.open);
         let abort = async {
             for chunk in open.into_values() {
                 chunk.abort(self.archive).await;
             }
+            while self.completing.join_next().await.is_some() {}
         };
         if tokio::time::timeout(ABORT_FOR, abort).await.is_err() {
             log::warn!("gave up aborting the uploads; their parts are billed until they are");

@@ -16,6 +16,8 @@ mod geometry;
 mod part;
 mod run;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use engine::upload;
 pub use geometry::{PARTS_MAX, part_size_for};
