@@ -15,6 +15,7 @@
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
 //! folder `store/s3` knows how S3 is reached.
 
+pub mod btrfs;
 pub mod cli;
 pub mod config;
 pub mod exit;
@@ -23,6 +24,7 @@ pub mod manifest;
 pub mod names;
 pub mod record;
 pub mod size;
+pub mod state;
 pub mod store;
 pub mod time;
 pub mod upload;
