@@ -1,8 +1,8 @@
 //! Exit statuses: one vocabulary for all five programs, the wrapper and systemd.
 //!
 //! Promises that every failure maps to exactly one [`Status`]. Errors of this
-//! crate carry their status ([`HasStatus`]); [`status_of`] finds the first one
-//! in an [`anyhow::Error`]'s chain.
+//! crate carry their status ([`HasStatus`]); which of an error's causes decides is
+//! for the edge to say ([`crate::cli::status_of`]).
 
 use std::fmt;
 use std::process::ExitCode;
@@ -133,44 +133,9 @@ impl HasStatus for Failure {
     }
 }
 
-/// The status that an error at the edge of a program stands for: that of the
-/// first error in its chain that knows one, [`Status::Io`] otherwise.
-pub fn status_of(error: &anyhow::Error) -> Status {
-    fn of<E: HasStatus + std::error::Error + 'static>(
-        error: &(dyn std::error::Error + 'static),
-    ) -> Option<Status> {
-        error.downcast_ref::<E>().map(HasStatus::status)
-    }
-    error
-        .chain()
-        .find_map(|cause| {
-            of::<Failure>(cause)
-                .or_else(|| of::<crate::record::Error>(cause))
-                .or_else(|| of::<crate::store::Error>(cause))
-                .or_else(|| of::<crate::btrfs::Error>(cause))
-        })
-        .unwrap_or(Status::Io)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context;
-
-    #[test]
-    fn the_first_error_that_knows_its_status_decides() {
-        let error =
-            anyhow::Error::new(Failure::data("chunk 3 is short")).context("checking the archive");
-        assert_eq!(status_of(&error), Status::Data);
-    }
-
-    #[test]
-    fn an_error_without_a_status_counts_as_io() {
-        let error = Err::<(), _>(std::io::Error::other("disk on fire"))
-            .context("writing the state")
-            .unwrap_err();
-        assert_eq!(status_of(&error), Status::Io);
-    }
 
     #[test]
     fn codes_are_found_again() {

@@ -61,6 +61,9 @@ impl Common {
             Some(path) => Config::load(path)?,
             None => Config::from_env()?,
         };
+        if self.store.is_none() {
+            config.check_region(self.region.as_deref(), self.endpoint.as_deref())?;
+        }
         if let Some(level) = config.global.log_level
             && !self.quiet
             && self.verbose == 0

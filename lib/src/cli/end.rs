@@ -8,7 +8,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::Common;
-use crate::exit::{Failure, Status, status_of};
+use super::status_of;
+use crate::exit::{Failure, Status};
 use crate::record::{self, ErrorRecord, Writer};
 
 /// What a program tells [`run`] of itself and of how it went.
@@ -57,11 +58,14 @@ fn start_logging(program: &'static str, common: &Common) {
         (false, 1) => log::LevelFilter::Debug,
         (false, _) => log::LevelFilter::Trace,
     };
+    let rust_log = std::env::var_os("RUST_LOG").is_some();
     // Other crates speak up only when they are asked to by RUST_LOG.
     let others = log::LevelFilter::Warn.min(level);
+    // Without it the one global level decides, which the config may change yet.
+    let ours = if rust_log { level } else { log::LevelFilter::Trace };
     env_logger::Builder::new()
         .filter_level(others)
-        .filter_module("bts", level)
+        .filter_module("bts", ours)
         .parse_default_env()
         .format(move |out, record| match record.level() {
             log::Level::Info => writeln!(out, "{program}: {}", record.args()),
@@ -71,6 +75,9 @@ fn start_logging(program: &'static str, common: &Common) {
             }
         })
         .init();
+    if !rust_log {
+        log::set_max_level(level);
+    }
 }
 
 fn fail(program: &'static str, error: &anyhow::Error, output: Outcome) -> ExitCode {

@@ -5,16 +5,35 @@
 //! machine can tell (whether a path is a subvolume) is for those who use it.
 //! This module alone reads TOML.
 
+mod classes;
+mod draft;
+mod file;
+mod keys;
+mod suggest;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 use crate::names::Name;
 use crate::record::Hash;
 use crate::store::s3::{ChecksumMode, ConditionalWrites};
+use draft::{Checked, Draft};
+use file::File;
+
+/// Every key that a config file may hold, as `(section, key)`, in the order in
+/// which the manual shows them.
+pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    keys::KEYS.iter().map(|key| (key.section, key.name))
+}
 
 /// Everything that the config file can say. A section's fields are documented in
 /// btrfs-to-s3.toml(5).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `[global]`
     pub global: Global,
@@ -34,6 +53,14 @@ pub struct Config {
     pub restore: Restore,
 }
 
+/// What holds where neither a file nor the environment says anything. The
+/// defaults of the single sections are blanks, not these.
+impl Default for Config {
+    fn default() -> Self {
+        Draft::new().without_subvolumes()
+    }
+}
+
 impl Config {
     /// Reads and checks the file at `path`, after which the environment's
     /// `BTRFS_TO_S3_<SECTION>_<KEY>` override what it says.
@@ -41,7 +68,11 @@ impl Config {
     /// # Errors
     /// A [`Failure`] with [`crate::exit::Status::Config`] that names the key.
     pub fn load(path: &Path) -> Result<Self, Failure> {
-        Err(Failure::config(format!("{}: no config file is read yet", path.display())))
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::config(format!("cannot read the config file {name}: {error}"))
+        })?;
+        Ok(read(Some(File { name: &name, text: &text }), &variables())?.announce())
     }
 
     /// What holds without a file: the defaults and the environment.
@@ -49,8 +80,54 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn from_env() -> Result<Self, Failure> {
-        Ok(Self::default())
+        Ok(read(None, &variables())?.announce())
     }
+
+    /// Whether the bucket, if it is this config that names one, can be reached:
+    /// `region` and `endpoint` are what the command line says.
+    ///
+    /// # Errors
+    /// A [`Failure`] when nothing names the bucket's region.
+    pub fn check_region(
+        &self,
+        region: Option<&str>,
+        endpoint: Option<&str>,
+    ) -> Result<(), Failure> {
+        let Self { global, s3, .. } = self;
+        let (None, Some(bucket)) = (&global.store, &s3.bucket) else { return Ok(()) };
+        let region = region.or(s3.region.as_deref());
+        let endpoint = endpoint.or(s3.endpoint.as_deref());
+        if region.or(endpoint).is_none() {
+            return Err(Failure::config(format!(
+                "s3.bucket is {bucket:?}, but nothing names its region: set s3.region (or \
+                 s3.endpoint, where the server is not AWS)"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Reads the file, then the environment, then holds the keys against each other.
+fn read(file: Option<File<'_>>, variables: &BTreeMap<String, String>) -> Result<Checked, Failure> {
+    let mut draft = Draft::new();
+    if let Some(file) = file {
+        file.read(&mut draft)?;
+    }
+    let unknown = file::read_variables(variables, &mut draft)?;
+    let mut checked = draft.check().map_err(|failure| match file {
+        Some(file) => Failure::config(format!("{}: {}", file.name, failure.message)),
+        None => failure,
+    })?;
+    checked.warnings.extend(unknown);
+    Ok(checked)
+}
+
+/// The environment, as far as it is text: no key's value can be anything else.
+fn variables() -> BTreeMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    };
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// `[global]`
@@ -84,8 +161,8 @@ pub struct Schedule {
 /// `[snapshots]`
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Snapshots {
-    /// `base_dir`: where snapshots are made.
-    pub base_dir: PathBuf,
+    /// `base_dir`: where snapshots are made; has no default.
+    pub base_dir: Option<PathBuf>,
     /// `retain`: how many are kept of each subvolume.
     pub retain: u32,
     /// `send_args`: `--proto N`, `--compressed-data`.

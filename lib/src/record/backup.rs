@@ -11,9 +11,10 @@ use crate::time::Time;
 pub struct ChainSummary {
     /// The number of backups in the chain, the full included.
     pub length: u64,
-    /// The whole key of the full's manifest.
+    /// The whole key of the full's manifest; where the chain is broken, of the
+    /// oldest backup that was found.
     pub full_manifest_key: String,
-    /// The full's time.
+    /// That backup's time.
     pub full_created_at: Time,
     /// The bytes of all chunks of the chain.
     pub size: u64,

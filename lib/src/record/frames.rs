@@ -139,6 +139,12 @@ impl<R: BufRead> Frames<R> {
         }
     }
 
+    /// An [`Error::Broken`] for the record that was just read, for what its
+    /// reader finds wrong with it.
+    pub fn broken(&self, what: impl Into<String>) -> Error {
+        self.reader.broken(what)
+    }
+
     fn begin(&mut self, chunk: Chunk) -> Result<Frame, Error> {
         if chunk.index != self.chunks {
             return Err(self

@@ -113,6 +113,9 @@ pub trait Typed {
 macro_rules! typed {
     ($($name:literal => $type:ty),* $(,)?) => {
         $(impl Typed for $type { const TYPE: &'static str = $name; })*
+
+        /// The types of all records that this crate knows; two kinds of `end`.
+        pub const TYPES: &[&str] = &[$($name),*];
     };
 }
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{Options, upload};
-use crate::exit::{Status, status_of};
+use crate::cli::status_of;
+use crate::exit::Status;
 use crate::record::{
     Chunk, ChunkEnd, Digest, Digests, ErrorRecord, Format, Frames, Hash, Reader, Stream, StreamEnd,
     Writer,
