@@ -23,6 +23,7 @@ pub mod hasher;
 pub mod manifest;
 pub mod names;
 pub mod record;
+pub mod retry;
 pub mod size;
 pub mod state;
 pub mod store;

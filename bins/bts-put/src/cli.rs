@@ -43,19 +43,21 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<Status> {
         stdin_is_data("what bts-chunk writes")?;
         let config = self.common.config()?;
+        let settings = self.common.settings(&config)?;
+        let class = self.storage_class.unwrap_or(config.s3.storage_class_chunks);
         let options = Options {
             backup: self.backup,
             concurrency: self.concurrency.map_or(config.s3.concurrency, usize::from),
             part_size: self.part_size,
-            storage_class: self.storage_class.unwrap_or(config.s3.storage_class_chunks.clone()),
-            sse: config.s3.sse.clone(),
+            storage_class: settings.storage_class(class),
+            sse: settings.encryption().map(str::to_owned),
         };
         // A large buffer would only copy payloads twice: records are short, and
         // payloads bypass it.
         let stdin = BufReader::with_capacity(64 << 10, std::io::stdin());
         let frames = Frames::new(Reader::new(stdin, "stdin"));
         block_on(async {
-            let archive = self.common.archive(&config).await?;
+            let archive = bts::store::open(&settings).await?;
             upload(&archive, frames, &options, std::io::stdout().lock()).await
         })?;
         Ok(Status::Done)

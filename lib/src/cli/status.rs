@@ -16,6 +16,7 @@ pub fn status_of(error: &anyhow::Error) -> Status {
             of::<Failure>(cause)
                 .or_else(|| of::<crate::record::Error>(cause))
                 .or_else(|| of::<crate::store::Error>(cause))
+                .or_else(|| of::<crate::store::BadKey>(cause))
                 .or_else(|| of::<crate::btrfs::Error>(cause))
         })
         .unwrap_or(Status::Io)

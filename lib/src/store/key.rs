@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exit::{HasStatus, Status};
+
 /// The longest key, in bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 const KEY_MAX: usize = 1024;
@@ -21,6 +23,14 @@ pub struct Key(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot be a key: 1 to 1024 bytes without control characters")]
 pub struct BadKey(String);
+
+impl HasStatus for BadKey {
+    fn status(&self) -> Status {
+        // Keys that come from others are checked where they are read; what is
+        // left are those that the configured prefix makes too long.
+        Status::Config
+    }
+}
 
 impl Key {
     /// The key as text.

@@ -28,7 +28,7 @@ use crate::record::Checksum;
 use crate::time::Time;
 
 /// What every call of a store gives back.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An object store, S3 or like it.
 ///
@@ -93,7 +93,6 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// it must be thawed first.
     async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Get>;
 
-    /// Writes a small object in one request.
     ///
     /// # Errors
     /// [`ErrorKind::PreconditionFailed`] when the condition does not hold.

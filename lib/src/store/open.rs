@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BadKey, Key, Shared, dir, s3};
+use super::dir::DirStore;
+use super::s3::{Credentials, S3Store};
+use super::{BadKey, Key, Shared, s3};
 use crate::exit::Failure;
 
 /// Where an archive lies: `s3://bucket/prefix` or `file:///dir`.
@@ -85,6 +87,25 @@ pub struct Settings {
     pub retry_for: Duration,
 }
 
+impl Settings {
+    /// The server-side encryption that objects really get: a directory has none.
+    pub fn encryption(&self) -> Option<&str> {
+        match self.url {
+            Url::S3 { .. } => self.sse.as_deref(),
+            Url::Dir(_) => None,
+        }
+    }
+
+    /// The storage class that objects asked into `class` really get: a directory
+    /// knows one.
+    pub fn storage_class(&self, class: String) -> String {
+        match self.url {
+            Url::S3 { .. } => class,
+            Url::Dir(_) => "STANDARD".to_owned(),
+        }
+    }
+}
+
 /// A store and the prefix below which the archive lies in it.
 #[derive(Clone, Debug)]
 pub struct Archive {
@@ -117,12 +138,37 @@ impl Archive {
 /// # Errors
 /// When the settings cannot work: no region, no TLS, no credentials.
 pub async fn open(settings: &Settings) -> anyhow::Result<Archive> {
-    let url = settings.url.clone();
-    let store: Shared = match &url {
-        Url::Dir(path) => Arc::new(dir::DirStore::new(path)),
-        Url::S3 { .. } => {
-            return Err(Failure::config(format!("{url}: no store of this kind is built in")).into());
-        }
+    let store: Shared = match &settings.url {
+        Url::S3 { .. } => Arc::new(S3Store::open(settings, Credentials::of_machine()).await?),
+        Url::Dir(path) => Arc::new(DirStore::new(path)),
     };
-    Ok(Archive { store, url })
+    Ok(Archive { store, url: settings.url.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str) -> Settings {
+        Settings {
+            url: url.parse().unwrap(),
+            region: None,
+            endpoint: None,
+            sse: Some("AES256".to_owned()),
+            sse_kms_key_id: None,
+            checksum: s3::ChecksumMode::Auto,
+            conditional_writes: s3::ConditionalWrites::Auto,
+            retry_for: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_directory_claims_no_encryption_and_no_archive_class() {
+        let dir = settings("file:///archive");
+        assert_eq!(dir.encryption(), None);
+        assert_eq!(dir.storage_class("DEEP_ARCHIVE".to_owned()), "STANDARD");
+        let bucket = settings("s3://bucket/prefix");
+        assert_eq!(bucket.encryption(), Some("AES256"));
+        assert_eq!(bucket.storage_class("DEEP_ARCHIVE".to_owned()), "DEEP_ARCHIVE");
+    }
 }

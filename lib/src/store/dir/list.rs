@@ -1,140 +1,143 @@
-//! Lists in the order of the keys' bytes, page by page.
+//! Lists: the tree walked in the order of the keys' bytes.
 
-use std::fs::DirEntry;
+use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::super::{Listed, Page};
-use super::files::{RESERVED, is_absent, meta_of};
+use super::tree::{Tree, is_absent, meta, refuse_name};
+use crate::store::{Listed, Page, Result};
 
-/// The most entries of a page: S3's number.
-const PAGE_MAX: usize = 1000;
+/// How many entries a page has, as on S3.
+const PAGE: usize = 1000;
 
-/// One page of the keys below `root` that begin with `prefix` and come after
-/// `after`. Folded, everything behind the next `/` counts as one folder.
-pub(super) fn page(root: &Path, prefix: &str, fold: bool, after: Option<&str>) -> io::Result<Page> {
-    let mut lister = Lister { prefix, fold, after, page: Page::default(), last: String::new() };
-    // Keys with this prefix all lie below its last folder.
-    let folder = prefix.rfind('/').map_or("", |end| &prefix[..=end]);
-    if folder.split('/').any(|part| part == ".." || part == ".") {
-        return Ok(Page::default());
+impl Tree {
+    pub(super) fn list(&self, prefix: &str, fold: bool, after: Option<&str>) -> Result<Page> {
+        let root = self.root()?;
+        // Keys below a folder that no key can name do not exist.
+        let folder = prefix.rsplit_once('/').map(|(folder, _)| folder);
+        if folder.is_some_and(|it| it.split('/').any(|name| refuse_name(name).is_some())) {
+            return Ok(Page::default());
+        }
+        let base = folder.map_or(String::new(), |folder| format!("{folder}/"));
+        let mut walk =
+            Walk { root, prefix, fold, after: after.unwrap_or(""), page: Page::default() };
+        walk.folder(&base).map_err(|error| self.error("list", prefix, &error))?;
+        Ok(walk.finish())
     }
-    lister.walk(&root.join(folder), folder)?;
-    Ok(lister.page)
 }
 
-struct Lister<'a> {
+struct Walk<'a> {
+    root: &'a Path,
     prefix: &'a str,
     fold: bool,
-    after: Option<&'a str>,
+    after: &'a str,
     page: Page,
-    /// The last key or folder of the page.
-    last: String,
 }
 
-impl Lister<'_> {
-    /// Adds what lies in `dir`, whose keys begin with `base`. False when the page
-    /// is full.
-    fn walk(&mut self, dir: &Path, base: &str) -> io::Result<bool> {
-        for (name, entry) in sorted(dir, base)? {
-            let full = self.page.objects.len() + self.page.folders.len() == PAGE_MAX;
-            if !self.wanted(&name) {
+impl Walk<'_> {
+    /// Adds what lies in the folder with the key `base` (empty, or ends with `/`).
+    fn folder(&mut self, base: &str) -> io::Result<()> {
+        for key in self.keys(base)? {
+            if self.is_full() {
+                break;
+            }
+            if !key.ends_with('/') {
+                self.file(key)?;
+            } else if self.fold {
+                self.folded(key)?;
+            } else if key.as_str() > self.after || self.after.starts_with(&key) {
+                self.folder(&key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, key: String) -> io::Result<()> {
+        if key.as_str() <= self.after {
+            return Ok(());
+        }
+        let found = match fs::metadata(self.root.join(&key)) {
+            Ok(found) => meta(&found),
+            // Removed meanwhile.
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        self.page.objects.push(Listed {
+            key,
+            size: found.size,
+            etag: found.etag,
+            modified: found.modified,
+            storage_class: found.storage_class,
+        });
+        Ok(())
+    }
+
+    fn folded(&mut self, key: String) -> io::Result<()> {
+        if key.as_str() > self.after && self.holds_objects(&key)? {
+            self.page.folders.push(key);
+        }
+        Ok(())
+    }
+
+    fn holds_objects(&self, base: &str) -> io::Result<bool> {
+        for key in self.keys_below(base, "")? {
+            if !key.ends_with('/') || self.holds_objects(&key)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn keys(&self, base: &str) -> io::Result<Vec<String>> {
+        self.keys_below(base, self.prefix)
+    }
+
+    /// The keys directly below `base` that can lead to `prefix`, in order; those
+    /// of folders end with `/`, which is what sorts `a-b` before `a/b`.
+    fn keys_below(&self, base: &str, prefix: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.root.join(base)) {
+            Ok(entries) => entries,
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            // A name that is not UTF-8, and one that is reserved, is no key's.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if refuse_name(&name).is_some() || name.chars().any(char::is_control) {
                 continue;
             }
-            let below_prefix = name.len() >= self.prefix.len();
-            let more = match name.ends_with('/') {
-                true if self.fold && below_prefix => self.folder(&entry.path(), name, full)?,
-                true => self.walk(&entry.path(), &name)?,
-                false => self.object(&entry, name, full)?,
-            };
-            if !more {
-                return Ok(false);
+            let kind = entry.file_type()?;
+            let slash = if kind.is_dir() { "/" } else { "" };
+            let key = format!("{base}{name}{slash}");
+            if (kind.is_dir() || kind.is_file()) && key.starts_with(prefix) {
+                keys.push(key);
             }
         }
-        Ok(true)
+        keys.sort_unstable();
+        Ok(keys)
     }
 
-    /// Whether `name`, or for a folder something in it, may belong on this page.
-    fn wanted(&self, name: &str) -> bool {
-        let folder = name.ends_with('/');
-        let begins = name.starts_with(self.prefix) || (folder && self.prefix.starts_with(name));
-        let later = self.after.is_none_or(|after| {
-            name > after || (folder && after.starts_with(name) && after != name)
-        });
-        begins && later
+    /// Whether the page holds more than it may, so that there is a next one.
+    fn is_full(&self) -> bool {
+        self.page.objects.len() + self.page.folders.len() > PAGE
     }
 
-    fn folder(&mut self, dir: &Path, name: String, full: bool) -> io::Result<bool> {
-        // A folder is there only as long as something is in it.
-        if self.after.is_some_and(|after| after.starts_with(&name)) || !holds_objects(dir)? {
-            return Ok(true);
+    fn finish(mut self) -> Page {
+        if self.is_full() {
+            let page = &mut self.page;
+            let (object, folder) = (page.objects.last().map(|it| &it.key), page.folders.last());
+            if object > folder {
+                page.objects.pop();
+            } else {
+                page.folders.pop();
+            }
+            let last = page.objects.last().map(|it| &it.key).max(page.folders.last());
+            page.next = last.cloned();
         }
-        if full {
-            return Ok(self.stop());
-        }
-        self.last.clone_from(&name);
-        self.page.folders.push(name);
-        Ok(true)
+        self.page
     }
-
-    fn object(&mut self, entry: &DirEntry, name: String, full: bool) -> io::Result<bool> {
-        let metadata = match entry.metadata() {
-            Err(error) if is_absent(&error) => return Ok(true),
-            metadata => metadata?,
-        };
-        if full {
-            return Ok(self.stop());
-        }
-        let meta = meta_of(&metadata);
-        self.last.clone_from(&name);
-        self.page.objects.push(Listed {
-            key: name,
-            size: meta.size,
-            etag: meta.etag,
-            modified: meta.modified,
-            storage_class: meta.storage_class,
-        });
-        Ok(true)
-    }
-
-    fn stop(&mut self) -> bool {
-        self.page.next = Some(self.last.clone());
-        false
-    }
-}
-
-/// The entries of `dir` with their keys, folders with a final `/`, in the order
-/// of the keys' bytes: `a-b` comes before `a/b`. What no key can name is left
-/// out, and so are links.
-fn sorted(dir: &Path, base: &str) -> io::Result<Vec<(String, DirEntry)>> {
-    let entries = match std::fs::read_dir(dir) {
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let Some(name) = entry.file_name().to_str().map(|name| format!("{base}{name}")) else {
-            continue;
-        };
-        if kind.is_dir() && name != RESERVED {
-            found.push((format!("{name}/"), entry));
-        } else if kind.is_file() {
-            found.push((name, entry));
-        }
-    }
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(found)
-}
-
-fn holds_objects(dir: &Path) -> io::Result<bool> {
-    for (name, entry) in sorted(dir, "/")? {
-        if !name.ends_with('/') || holds_objects(&entry.path())? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]
@@ -149,7 +152,7 @@ mod tests {
     fn all(root: &Path, prefix: &str, fold: bool) -> Vec<String> {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
-            let page = page(root, prefix, fold, after.as_deref()).unwrap();
+            let page = Tree::new(root).list(prefix, fold, after.as_deref()).unwrap();
             found.extend(page.objects.into_iter().map(|object| object.key));
             found.extend(page.folders);
             match page.next {
@@ -200,7 +203,7 @@ mod tests {
             }
         }
         keys.sort();
-        let first = page(root.path(), "", false, None).unwrap();
+        let first = Tree::new(root.path()).list("", false, None).unwrap();
         assert_eq!(first.objects.len(), 1000);
         assert_eq!(first.next.as_ref(), Some(&keys[999]));
         assert_eq!(all(root.path(), "", false), keys);

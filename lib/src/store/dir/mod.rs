@@ -1,89 +1,62 @@
-//! A store in a directory: a USB disk, a NAS mount, a test.
+//! A store in a directory: a USB disk, a NAS mount.
 //!
-//! Keys are paths below the directory, taken literally. Everything is written in
-//! the reserved folder `.bts-uploads`, synced, renamed to its place, and the
-//! place's directory synced: what has a key is whole and durable. Conditions hold
-//! among all processes that share the directory, as far as its filesystem does
-//! `flock` and atomic renames for them.
+//! A key is a path below the directory, to the letter. Objects are written beside
+//! their place, synced, renamed, and the directory is synced. What is on its way
+//! lies in `.bts-uploads`; every change of the tree happens under a lock there, so
+//! that conditions are atomic between processes of one machine (and between
+//! machines where the filesystem's `flock` is).
 //!
-//! The directory itself is never made: where a disk is not mounted, its mount
-//! point must not be filled instead.
+//! An ETag is made of size, modification time and inode. Filesystems without
+//! lasting inodes (FAT) change it when they are mounted again: what depended on
+//! it is then done again, never wrongly skipped. Metadata is not kept.
 
-mod files;
 mod list;
-mod parts;
+mod object;
+mod tree;
+mod upload;
 
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 
 use super::{
-    Condition, Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PutOptions, Result,
-    Store, Upload, UploadOptions, Whole,
+    Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PutOptions, Result, Store, Upload,
+    UploadOptions, Whole,
 };
-use files::Files;
+use tree::Tree;
 
-/// How much of an object is read at a time, in bytes.
-const PIECE: u64 = 256 << 10;
-
-/// A store in a directory.
-#[derive(Debug, Clone)]
-pub struct DirStore {
-    files: Arc<Files>,
-}
+/// A directory as a [`Store`].
+#[derive(Clone, Debug)]
+pub struct DirStore(Arc<Tree>);
 
 impl DirStore {
-    /// A store in `root`, which must exist by the time it is used.
+    /// The store in `root`, which must exist when something is done: an unmounted
+    /// disk must not be filled silently.
     pub fn new(root: &Path) -> Self {
-        Self { files: Arc::new(Files::new(root)) }
+        Self(Arc::new(Tree::new(root)))
     }
 
-    /// Runs `work` where blocking is allowed, and says of its error what was
-    /// being done to which object.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        action: impl Into<String>,
-        key: &str,
-        work: impl FnOnce(&Files) -> io::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let files = self.files.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            files.check_root()?;
-            work(&files)
-        });
-        let error = match done.await {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => error,
-            Err(error) => io::Error::other(error),
-        };
-        Err(Error::new(kind_of(&error), action, self.locate(key), error.to_string()))
-    }
-}
-
-/// What callers can decide on. The kinds of [`io::Error`] that `files` and
-/// `parts` choose stand for one kind of ours each.
-fn kind_of(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::NotFound => ErrorKind::NotFound,
-        io::ErrorKind::AlreadyExists => ErrorKind::PreconditionFailed,
-        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied => ErrorKind::Refused,
-        io::ErrorKind::NotADirectory => ErrorKind::Refused,
-        io::ErrorKind::InvalidData => ErrorKind::BadAnswer,
-        io::ErrorKind::StaleNetworkFileHandle => ErrorKind::NoSuchUpload,
-        _ => ErrorKind::Io,
+    /// Runs `job` where it may block.
+    async fn blocking<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tree) -> Result<T> + Send + 'static,
+    {
+        let tree = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || job(&tree)).await;
+        done.unwrap_or_else(|died| {
+            Err(Error::new(ErrorKind::Io, "work in", self.0.locate(""), died.to_string()))
+        })
     }
 }
 
 #[async_trait]
 impl Store for DirStore {
     fn locate(&self, key: &str) -> String {
-        format!("file://{}/{key}", self.files.root().display())
+        self.0.locate(key)
     }
 
     async fn conditional(&self) -> Result<bool> {
@@ -91,67 +64,39 @@ impl Store for DirStore {
     }
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
-        let path = key.clone();
-        self.blocking("look at", key.as_str(), move |files| files.meta(&path)).await
+        let key = key.clone();
+        self.blocking(move |tree| tree.head(&key)).await
     }
 
     async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Get> {
-        let path = key.clone();
-        let (file, meta) =
-            self.blocking("read", key.as_str(), move |files| files.open(&path)).await?;
-        let range = range.unwrap_or(0..meta.size);
-        if range.end > meta.size || range.start > range.end {
-            let cause = format!("bytes {range:?} were asked for, it has {}", meta.size);
-            return Err(Error::new(ErrorKind::BadAnswer, "read", self.locate(key.as_str()), cause));
-        }
-        let (store, key, file) = (self.clone(), key.clone(), Arc::new(file));
-        let body = futures::stream::try_unfold(range, move |left| {
-            let (store, key, file) = (store.clone(), key.clone(), file.clone());
-            async move {
-                if left.is_empty() {
-                    return Ok(None);
-                }
-                let end = left.end.min(left.start + PIECE);
-                let (piece, rest) = (left.start..end, end..left.end);
-                let bytes =
-                    store.blocking("read", key.as_str(), move |_| read_at(&file, piece)).await?;
-                Ok(Some((bytes, rest)))
-            }
-        });
-        Ok(Get { size: meta.size, etag: meta.etag, body: body.boxed() })
+        let (wanted, key) = (key.clone(), key.clone());
+        let (file, meta) = self.blocking(move |tree| tree.open(&wanted)).await?;
+        object::get(file, meta, range, self.locate(key.as_str()))
     }
 
     async fn put(&self, key: &Key, body: Bytes, options: &PutOptions) -> Result<Meta> {
-        let (path, condition) = (key.clone(), options.condition.clone());
-        let write = move |files: &Files| match condition {
-            Condition::Always => files.write(&path, &body, true),
-            Condition::IfAbsent => files.write(&path, &body, false),
-            Condition::IfMatch(etag) => files.replace(&path, &body, &etag),
-        };
-        self.blocking("write", key.as_str(), write).await
+        let (key, condition) = (key.clone(), options.condition.clone());
+        self.blocking(move |tree| tree.put(&key, &body, &condition)).await
     }
 
     async fn list(&self, prefix: &str, fold: bool, after: Option<&str>) -> Result<Page> {
-        let (start, after) = (prefix.to_owned(), after.map(str::to_owned));
-        let list = move |files: &Files| list::page(files.root(), &start, fold, after.as_deref());
-        self.blocking("list", prefix, list).await
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.blocking(move |tree| tree.list(&prefix, fold, after.as_deref())).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        let path = key.clone();
-        self.blocking("delete", key.as_str(), move |files| files.delete(&path)).await
+        let key = key.clone();
+        self.blocking(move |tree| tree.delete(&key)).await
     }
 
     async fn create_upload(&self, key: &Key, options: &UploadOptions) -> Result<Upload> {
-        let (path, part_size) = (key.clone(), options.part_size);
-        let create = move |files: &Files| parts::create(files, &path, part_size);
-        self.blocking("begin the upload of", key.as_str(), create).await
+        let (key, part_size) = (key.clone(), options.part_size);
+        self.blocking(move |tree| tree.create_upload(key, part_size)).await
     }
 
     async fn put_part(&self, upload: &Upload, number: u32, body: PartBody) -> Result<PartDone> {
-        let at = upload.clone();
-        let put = move |files: &Files| parts::put(files, &at, number, &body);
-        self.blocking(format!("write part {number} of"), upload.key.as_str(), put).await
+        let upload = upload.clone();
+        self.blocking(move |tree| tree.put_part(&upload, number, &body)).await
     }
 
     async fn complete_upload(
@@ -160,21 +105,146 @@ impl Store for DirStore {
         parts: &[PartDone],
         whole: &Whole,
     ) -> Result<Meta> {
-        let (at, done, whole) = (upload.clone(), parts.to_vec(), *whole);
-        let complete = move |files: &Files| parts::complete(files, &at, &done, &whole);
-        self.blocking("complete the upload of", upload.key.as_str(), complete).await
+        let (upload, parts, whole) = (upload.clone(), parts.to_vec(), *whole);
+        self.blocking(move |tree| tree.complete_upload(&upload, &parts, &whole)).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {
-        let at = upload.clone();
-        let abort = move |files: &Files| parts::abort(files, &at);
-        self.blocking("abort the upload of", upload.key.as_str(), abort).await
+        let upload = upload.clone();
+        self.blocking(move |tree| tree.abort_upload(&upload)).await
     }
 }
 
-fn read_at(file: &std::fs::File, range: Range<u64>) -> io::Result<Bytes> {
-    // At most PIECE, so it fits a usize.
-    let mut bytes = vec![0; (range.end - range.start) as usize];
-    file.read_exact_at(&mut bytes, range.start)?;
-    Ok(bytes.into())
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::exit::{HasStatus, Status};
+
+    fn store() -> (tempfile::TempDir, DirStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::new(folder.path());
+        (folder, store)
+    }
+
+    async fn put(store: &DirStore, key: &str, bytes: &'static [u8]) -> Result<Meta> {
+        let key = key.parse().unwrap();
+        store.put(&key, Bytes::from_static(bytes), &PutOptions::default()).await
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_not_there_is_not_made_and_not_empty() {
+        let (folder, _) = store();
+        let missing = folder.path().join("not mounted");
+        let store = DirStore::new(&missing);
+        let key = "k".parse().unwrap();
+        let errors = [
+            store.head(&key).await.unwrap_err(),
+            store.list("", false, None).await.unwrap_err(),
+            put(&store, "k", b"x").await.unwrap_err(),
+            store.delete(&key).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.status(), Status::Unavailable, "{error}");
+        }
+        assert!(!missing.exists());
+    }
+
+    #[tokio::test]
+    async fn keys_that_would_leave_the_directory_or_hide_in_it_are_refused() {
+        let (folder, store) = store();
+        let long = format!("a/{}", "x".repeat(256));
+        for key in
+            ["../x", "a/../../x", "/x", "a//x", "a/", ".bts-uploads/x", "a/.bts-tmp-1", &long]
+        {
+            let error = put(&store, key, b"x").await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Refused, "{key}");
+            assert!(store.head(&key.parse().unwrap()).await.is_err(), "{key}");
+        }
+        assert_eq!(store.list("../", false, None).await.unwrap(), Page::default());
+        assert!(!folder.path().with_file_name("x").exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_object_is_not_listed() {
+        let (folder, store) = store();
+        put(&store, "a/b", b"x").await.unwrap();
+        fs::write(folder.path().join("a/.bts-tmp-left"), b"x").unwrap();
+        fs::create_dir_all(folder.path().join("empty/folders")).unwrap();
+        std::os::unix::fs::symlink("/etc", folder.path().join("link")).unwrap();
+        let options =
+            UploadOptions { storage_class: None, part_size: 10, metadata: Default::default() };
+        store.create_upload(&"u".parse().unwrap(), &options).await.unwrap();
+        let all = store.list("", false, None).await.unwrap();
+        assert_eq!(all.objects.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["a/b"]);
+        assert_eq!(store.list("", true, None).await.unwrap().folders, ["a/"]);
+    }
+
+    #[tokio::test]
+    async fn objects_are_for_their_owner_alone_and_leave_nothing_behind() {
+        let (folder, store) = store();
+        put(&store, "a/b/c", b"x").await.unwrap();
+        let mode = |path| fs::metadata(folder.path().join(path)).unwrap().permissions().mode();
+        assert_eq!((mode("a") & 0o777, mode("a/b/c") & 0o777), (0o700, 0o600));
+        assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 1);
+        store.delete(&"a/b/c".parse().unwrap()).await.unwrap();
+        assert!(!folder.path().join("a").exists());
+    }
+
+    #[tokio::test]
+    async fn an_upload_leaves_nothing_behind_whether_completed_or_aborted() {
+        let (folder, store) = store();
+        let options =
+            UploadOptions { storage_class: None, part_size: 10, metadata: Default::default() };
+        let body = PartBody {
+            pieces: vec![Bytes::from_static(b"abc"), Bytes::from_static(b"de")],
+            len: 5,
+            crc32: crc32fast::hash(b"abcde"),
+        };
+        let (key, whole) =
+            ("k".parse().unwrap(), Whole { size: 5, crc32: body.crc32, if_absent: true });
+        let upload = store.create_upload(&key, &options).await.unwrap();
+        let done = store.put_part(&upload, 1, body.clone()).await.unwrap();
+        store.complete_upload(&upload, &[done], &whole).await.unwrap();
+        let upload = store.create_upload(&key, &options).await.unwrap();
+        let done = store.put_part(&upload, 1, body.clone()).await.unwrap();
+        let error = store.complete_upload(&upload, &[done], &whole).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::PreconditionFailed);
+        // The loser's parts are there until they are given up.
+        store.put_part(&upload, 1, body).await.unwrap();
+        store.abort_upload(&upload).await.unwrap();
+        let left = fs::read_dir(folder.path().join(".bts-uploads")).unwrap();
+        assert_eq!(left.map(|it| it.unwrap().file_name()).collect::<Vec<_>>(), ["lock"]);
+    }
+
+    #[tokio::test]
+    async fn parts_that_do_not_make_up_the_object_are_refused() {
+        let (_folder, store) = store();
+        let options =
+            UploadOptions { storage_class: None, part_size: 4, metadata: Default::default() };
+        let upload = store.create_upload(&"k".parse().unwrap(), &options).await.unwrap();
+        let body = |bytes: &'static [u8]| PartBody {
+            pieces: vec![Bytes::from_static(bytes)],
+            len: bytes.len() as u64,
+            crc32: crc32fast::hash(bytes),
+        };
+        let first = store.put_part(&upload, 1, body(b"abcd")).await.unwrap();
+        let second = store.put_part(&upload, 2, body(b"ef")).await.unwrap();
+        assert!(store.put_part(&upload, 0, body(b"a")).await.is_err());
+        assert!(store.put_part(&upload, 3, body(b"abcde")).await.is_err());
+        let whole = Whole { size: 6, crc32: crc32fast::hash(b"abcdef"), if_absent: false };
+        let other = PartDone { etag: first.etag.clone(), ..second.clone() };
+        for parts in [vec![], vec![first.clone()], vec![second.clone()], vec![first.clone(), other]]
+        {
+            let error = store.complete_upload(&upload, &parts, &whole).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Refused, "{parts:?}");
+        }
+        let forged = Upload { id: "../..".to_owned(), ..upload.clone() };
+        assert!(
+            store.complete_upload(&forged, std::slice::from_ref(&first), &whole).await.is_err()
+        );
+        assert_eq!(store.complete_upload(&upload, &[first, second], &whole).await.unwrap().size, 6);
+    }
 }
