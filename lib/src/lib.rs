@@ -16,6 +16,7 @@
 //! folder `store/s3` knows how S3 is reached.
 
 pub mod btrfs;
+pub mod chunk;
 pub mod cli;
 pub mod config;
 pub mod exit;
@@ -24,6 +25,7 @@ pub mod manifest;
 pub mod names;
 pub mod record;
 pub mod retry;
+pub mod send_stream;
 pub mod size;
 pub mod state;
 pub mod store;
