@@ -16,13 +16,16 @@
 //! folder `store/s3` knows how S3 is reached.
 
 pub mod btrfs;
+pub mod chain;
 pub mod chunk;
 pub mod cli;
 pub mod config;
+pub mod download;
 pub mod exit;
 pub mod hasher;
 pub mod manifest;
 pub mod names;
+pub mod publish;
 pub mod record;
 pub mod retry;
 pub mod send_stream;
@@ -31,3 +34,6 @@ pub mod state;
 pub mod store;
 pub mod time;
 pub mod upload;
+
+#[cfg(test)]
+mod testing;

@@ -4,6 +4,16 @@
 //! that knows only the fields above the line in [`Manifest`] restores ours, and
 //! we restore archives that hold no others. Bytes are a pure function of the run:
 //! the same run always makes the same manifest.
+//!
+//! [`parse`] gives only manifests that hold together; what several manifests say
+//! of each other, and whether the objects are there, is for [`crate::chain`].
+
+mod check;
+mod parse;
+mod tally;
+
+pub use parse::{Invalid, MANIFEST_MAX, POINTER_MAX, parse, parse_pointer, to_bytes};
+pub use tally::{Tally, Wrong};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -66,6 +76,30 @@ pub struct Manifest {
     /// The program that wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
+}
+
+impl Manifest {
+    /// The name that the send stream itself carries: the last component of the
+    /// snapshot's path. `snapshot.name` of a foreign archive may be another.
+    pub fn stream_name(&self) -> &str {
+        last_component(&self.snapshot.path)
+    }
+}
+
+/// What follows the last `/` of a path.
+fn last_component(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+impl PartDigests {
+    /// The number of digests that a backup with chunks of these sizes has, or
+    /// `None` when a part has no size or the number is absurd.
+    pub fn expected(part_size: u64, sizes: impl IntoIterator<Item = u64>) -> Option<u64> {
+        if part_size == 0 {
+            return None;
+        }
+        sizes.into_iter().try_fold(0_u64, |sum, size| sum.checked_add(size.div_ceil(part_size)))
+    }
 }
 
 /// One chunk.

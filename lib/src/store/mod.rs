@@ -10,10 +10,12 @@ pub mod s3;
 mod error;
 mod key;
 mod open;
+mod small;
 
 pub use error::{Error, ErrorKind};
 pub use key::{BadKey, Key};
 pub use open::{Archive, Settings, Url, open};
+pub use small::{Small, read_small};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -93,6 +95,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// it must be thawed first.
     async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Get>;
 
+    /// Writes a small object in one request.
     ///
     /// # Errors
     /// [`ErrorKind::PreconditionFailed`] when the condition does not hold.

@@ -1,0 +1,36 @@
+//! The arguments of `bts-get`, and what they ask of the library.
+
+use anyhow::Context;
+use bts::cli::{Common, block_on, stdin, stdin_is_data, stdout, stdout_is_binary};
+use bts::download::download_records;
+use bts::exit::Status;
+use clap::Parser;
+
+/// Fetch the objects of backups, check them, and write their bytes in order
+///
+/// Reads the records of bts-manifest chain, or those that bts-put printed, to
+/// their end; looks for every object; then writes the objects' bytes to stdout.
+/// The last MiB of each object is withheld until its digest matches.
+#[derive(Parser, Debug)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// The flags that all programs take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Cli {
+    /// Carries the arguments out.
+    pub fn run(self) -> anyhow::Result<Status> {
+        stdin_is_data("what bts-manifest chain prints")?;
+        stdout_is_binary("what bts-get writes")?;
+        let config = self.common.config()?;
+        let input = stdin().context("cannot read stdin")?;
+        let output = stdout().context("cannot write to stdout")?;
+        block_on(async {
+            let archive = self.common.archive(&config).await?;
+            download_records(&archive, input, output).await
+        })?;
+        Ok(Status::Done)
+    }
+}

@@ -1,0 +1,153 @@
+//! The arguments of `bts-manifest`, and what they ask of the library.
+
+use std::io::{self, BufWriter, Write};
+
+use anyhow::Context;
+use bts::chain::{self, Field, Selected};
+use bts::cli::{Common, Outcome, block_on, stdin, stdin_is_data};
+use bts::config::Config;
+use bts::exit::{Failure, Status};
+use bts::names::Name;
+use bts::publish::publish_records;
+use bts::store::{Archive, Key};
+use clap::{Args, Parser, Subcommand};
+
+/// Publish backups, and tell what an archive holds
+#[derive(Parser, Debug)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// The flags that all programs take.
+    #[command(flatten)]
+    pub common: Common,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Publish the backup whose records bts-put printed
+    ///
+    /// Reads them on stdin. Checks them against the store, writes the manifest,
+    /// then moves the subvolume's current.json. Prints a `current` record.
+    Publish,
+
+    /// Print which backup each subvolume stands at
+    ///
+    /// Looks for every object of its chain, and lists those that are missing. A
+    /// subvolume without a backup gives no record.
+    Current(Current),
+
+    /// Print a manifest as it is stored
+    Show(Which),
+
+    /// Print a backup and all that it stands on, the full first
+    ///
+    /// As records for bts-get, or as bare values for a shell.
+    Chain(Chain),
+}
+
+#[derive(Args, Debug)]
+struct Current {
+    /// Only this subvolume; may be given more than once
+    #[arg(long, value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    subvolume: Vec<Name>,
+
+    /// All subvolumes of the config, or of the archive where the config names none
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The current backup of this subvolume
+    #[arg(long, value_name = "NAME")]
+    subvolume: Option<Name>,
+
+    /// The backup whose manifest has this whole key
+    #[arg(long, value_name = "KEY")]
+    manifest_key: Option<Key>,
+}
+
+#[derive(Args, Debug)]
+struct Chain {
+    #[command(flatten)]
+    which: Which,
+
+    /// Only that backup, without what it stands on
+    #[arg(long)]
+    only: bool,
+
+    /// Print these values of each backup, a NUL byte after each, and no records
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_enum)]
+    print0: Vec<Field>,
+}
+
+impl Cli {
+    /// What stdout carries.
+    pub fn output(&self) -> Outcome {
+        match &self.verb {
+            Verb::Publish | Verb::Current(_) => Outcome::Records,
+            Verb::Chain(chain) if chain.print0.is_empty() => Outcome::Records,
+            Verb::Chain(_) | Verb::Show(_) => Outcome::Bytes,
+        }
+    }
+
+    /// Carries the arguments out.
+    pub fn run(self) -> anyhow::Result<Status> {
+        if let Verb::Publish = self.verb {
+            stdin_is_data("what bts-put prints")?;
+        }
+        let config = self.common.config()?;
+        block_on(async {
+            let archive = self.common.archive(&config).await?;
+            let out = BufWriter::new(io::stdout().lock());
+            self.verb.run(&archive, &config, out).await
+        })?;
+        Ok(Status::Done)
+    }
+}
+
+impl Verb {
+    async fn run(self, archive: &Archive, config: &Config, out: impl Write) -> anyhow::Result<()> {
+        match self {
+            Self::Publish => {
+                let input = stdin().context("cannot read stdin")?;
+                publish_records(archive, input, &config.s3.storage_class_manifest, out).await
+            }
+            Self::Current(which) => chain::write_current(archive, which.names(config), out).await,
+            Self::Show(which) => chain::write_manifest(archive, &which.selected()?, out).await,
+            Self::Chain(chain) => chain.print(archive, out).await,
+        }
+    }
+}
+
+impl Current {
+    /// The names to ask for; `None` asks for all that the archive holds.
+    fn names(self, config: &Config) -> Option<Vec<Name>> {
+        if !self.all {
+            return Some(self.subvolume);
+        }
+        let names: Vec<Name> = config.subvolumes.iter().map(|one| one.name.clone()).collect();
+        (!names.is_empty()).then_some(names)
+    }
+}
+
+impl Which {
+    fn selected(self) -> Result<Selected, Failure> {
+        Selected::new(self.subvolume, self.manifest_key)
+    }
+}
+
+impl Chain {
+    async fn print(self, archive: &Archive, out: impl Write) -> anyhow::Result<()> {
+        let links = chain::resolve(archive, &self.which.selected()?, self.only).await?;
+        let written = if self.print0.is_empty() {
+            chain::write_records(&links, out)
+        } else {
+            chain::write_fields(&links, &self.print0, out)
+        };
+        written.context("writing to stdout")
+    }
+}
