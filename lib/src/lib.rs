@@ -25,6 +25,7 @@ pub mod exit;
 pub mod hasher;
 pub mod manifest;
 pub mod names;
+pub mod plan;
 pub mod publish;
 pub mod record;
 pub mod retry;

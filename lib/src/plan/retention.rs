@@ -1,0 +1,148 @@
+//! Which local snapshots may go once a backup is published.
+
+use std::cmp::Reverse;
+
+use crate::btrfs::Found;
+use crate::names::SnapshotName;
+use crate::record::{Current, Prune, SnapshotPlace};
+
+/// The snapshots of the published backup's subvolume that are neither among the
+/// newest `retain` nor the published one, on which the next incremental builds.
+///
+/// Newest goes by the transaction that made a snapshot, never by a clock. Only
+/// what is read-only and has the name that this tool gives is ever named. When
+/// the published snapshot is not there, something is odd, and nothing goes.
+pub(super) fn prune(published: &Current, snapshots: &[Found], retain: u32) -> Vec<Prune> {
+    let subvolume = &published.subvolume;
+    let is_ours = |found: &&Found| {
+        let name = found.name.parse::<SnapshotName>();
+        found.info.read_only && name.is_ok_and(|name| name.subvolume == *subvolume)
+    };
+    let mut ours: Vec<_> = snapshots.iter().filter(is_ours).collect();
+    ours.sort_by_key(|found| Reverse((found.info.otransid, &found.name)));
+    if !snapshots.iter().any(|found| holds(published, found)) {
+        log::warn!(
+            "{subvolume}: the published snapshot {} is not there: no snapshot is named for deletion",
+            published.snapshot.name
+        );
+        return Vec::new();
+    }
+    let retain = usize::try_from(retain).unwrap_or(usize::MAX);
+    let old = ours.into_iter().skip(retain).filter(|found| !holds(published, found));
+    let prune = |found: &Found| Prune {
+        subvolume: subvolume.clone(),
+        snapshot: SnapshotPlace {
+            name: found.name.clone(),
+            path: found.path.to_string_lossy().into_owned(),
+        },
+        reason: format!(
+            "it is none of the newest {retain} (snapshots.retain), and the last backup is another"
+        ),
+    };
+    old.map(prune).collect()
+}
+
+/// Whether this is the snapshot that the backup was made of, or its restored twin.
+fn holds(published: &Current, found: &Found) -> bool {
+    published
+        .snapshot
+        .uuid
+        .is_some_and(|uuid| found.info.uuid == uuid || found.info.received_uuid == Some(uuid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{CTRANSID, NAME, current, found, recorded, restored};
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn names(snapshots: &[Found], retain: u32) -> Vec<String> {
+        let prunes = prune(&current("data"), snapshots, retain);
+        prunes.into_iter().map(|prune| prune.snapshot.name).collect()
+    }
+
+    fn ours(day: u32, otransid: u64) -> Found {
+        let name = format!("data__202602{day:02}T020000Z__inc");
+        found(&name, Uuid::from_u128(u128::from(otransid)), otransid)
+    }
+
+    #[test]
+    fn the_newest_by_transaction_are_kept_whatever_the_clock_said() {
+        // The clock ran backwards: the 9th came before the 1st.
+        let snapshots = [ours(9, 10), ours(1, 20), ours(2, 30), recorded()];
+        assert_eq!(
+            names(&snapshots, 2),
+            ["data__20260201T020000Z__inc", "data__20260209T020000Z__inc"]
+        );
+        assert_eq!(names(&snapshots, 4), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_published_snapshot_is_kept_however_old() {
+        let snapshots = [recorded(), ours(1, 100), ours(2, 200), ours(3, 300)];
+        assert_eq!(
+            names(&snapshots, 1),
+            ["data__20260202T020000Z__inc", "data__20260201T020000Z__inc"]
+        );
+        let back = "data__20260101T020003Z__inc";
+        let snapshots = [restored(back), ours(1, 1), ours(2, 2), ours(3, 3)];
+        assert!(!names(&snapshots, 1).contains(&back.to_owned()));
+    }
+
+    #[test]
+    fn a_prune_says_what_and_why() {
+        let snapshots = [recorded(), ours(1, 1)];
+        let [prune] = prune(&current("data"), &snapshots, 1).try_into().unwrap();
+        assert_eq!(prune.subvolume.as_str(), "data");
+        assert_eq!(prune.snapshot.path, "/snapshots/data__20260201T020000Z__inc");
+        assert_eq!(
+            prune.reason,
+            "it is none of the newest 1 (snapshots.retain), and the last backup is another"
+        );
+    }
+
+    #[test]
+    fn nothing_goes_when_the_published_snapshot_is_not_there() {
+        assert_eq!(names(&[ours(1, 1), ours(2, 2), ours(3, 3)], 1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_tool_did_not_make_is_never_named() {
+        let mut writable = ours(1, 1);
+        writable.info.read_only = false;
+        let foreign = [
+            "data",
+            "data__20260201T020000Z__full.old",
+            "home__20260201T020000Z__full",
+            "data2__20260201T020000Z__full",
+            "data__20260201T020000Z__incremental",
+        ];
+        let mut snapshots = vec![recorded(), ours(2, 500), writable];
+        snapshots.extend(
+            foreign.iter().zip(2..).map(|(name, n)| found(name, Uuid::from_u128(u128::from(n)), n)),
+        );
+        assert_eq!(names(&snapshots, 1), Vec::<String>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn what_stays_is_the_newest_and_the_published(
+            transactions in prop::collection::btree_set((1_u64..1_000).prop_filter("taken", |n| *n != CTRANSID), 0..20),
+            retain in 1_u32..6,
+        ) {
+            let snapshot = |n: u64| {
+                let name = format!("data__20260201T{:02}{:02}00Z__inc", n / 60, n % 60);
+                found(&name, Uuid::from_u128(u128::from(n)), n)
+            };
+            let mut snapshots: Vec<_> = transactions.into_iter().map(snapshot).collect();
+            snapshots.push(recorded());
+            let gone = names(&snapshots, retain);
+            snapshots.sort_by_key(|found| Reverse(found.info.otransid));
+            for (newer, found) in snapshots.iter().enumerate() {
+                let stays = newer < retain as usize || found.name == NAME;
+                prop_assert_eq!(stays, !gone.contains(&found.name), "{}", found.name);
+            }
+        }
+    }
+}
