@@ -9,9 +9,10 @@ use std::process::{Command, Output};
 use bts::cli::status_of;
 use bts_tests::s3::{ACCESS_KEY, REGION, Reach, S3Server, SECRET_KEY};
 
-/// Runs [`list_in_a_child`] in an environment that holds the endpoint and what
-/// is given.
+/// Runs [`list_in_a_child`] in an environment that holds the endpoint, what is
+/// given, and where to note the coverage, if it is measured.
 fn list(reach: &Reach, home: &Path, environment: &[(&str, &str)]) -> Output {
+    let coverage = std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE");
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "list_in_a_child", "--ignored", "--nocapture"])
         .env_clear()
@@ -19,6 +20,7 @@ fn list(reach: &Reach, home: &Path, environment: &[(&str, &str)]) -> Output {
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("AWS_ENDPOINT_URL_S3", reach.endpoint.as_ref().unwrap())
         .envs(environment.iter().copied())
+        .envs(coverage)
         .output()
         .unwrap()
 }

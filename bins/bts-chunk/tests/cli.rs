@@ -14,8 +14,10 @@ const NO_DATA: &[u8] = include_bytes!("../../../tests/data/full-no-data.btrfs");
 
 fn bts_chunk(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bts-chunk"));
-    // The tests depend on no setting of the machine that runs them.
-    command.env_clear().env("PATH", "/usr/bin:/bin").args(arguments);
+    // The tests depend on no setting of the machine that runs them; only what
+    // measures their coverage is told where to write.
+    let coverage = std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE");
+    command.env_clear().env("PATH", "/usr/bin:/bin").envs(coverage).args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
