@@ -8,6 +8,7 @@ use bts::cli::Common;
 use bts::exit::Status;
 use bts::record::Hash;
 use bts::size::parse_size;
+use bts::store::limits::OBJECT_SIZE_MAX;
 use clap::Parser;
 
 /// Check a Btrfs send stream and cut it into hashed chunks
@@ -67,7 +68,7 @@ pub(crate) fn job(arguments: Arguments) -> anyhow::Result<Status> {
 
 fn chunk_size(text: &str) -> Result<u64, String> {
     match parse_size(text) {
-        Ok(size) if (1..=chunk::CHUNK_SIZE_MAX).contains(&size) => Ok(size),
+        Ok(size) if (1..=OBJECT_SIZE_MAX).contains(&size) => Ok(size),
         Ok(_) => Err("a chunk has between 1 byte and 5 TiB".to_owned()),
         Err(error) => Err(error.to_string()),
     }

@@ -1,6 +1,5 @@
 //! The arguments of `bts-get`, and what they ask of the library.
 
-use anyhow::Context;
 use bts::cli::{Common, block_on, stdin, stdin_is_data, stdout, stdout_is_binary};
 use bts::download::download_records;
 use bts::exit::Status;
@@ -25,8 +24,8 @@ impl Cli {
         stdin_is_data("what bts-manifest chain prints")?;
         stdout_is_binary("what bts-get writes")?;
         let config = self.common.config()?;
-        let input = stdin().context("cannot read stdin")?;
-        let output = stdout().context("cannot write to stdout")?;
+        let input = stdin()?;
+        let output = stdout()?;
         block_on(async {
             let archive = self.common.archive(&config).await?;
             download_records(&archive, input, output).await

@@ -113,7 +113,7 @@ impl Verb {
     async fn run(self, archive: &Archive, config: &Config, out: impl Write) -> anyhow::Result<()> {
         match self {
             Self::Publish => {
-                let input = stdin().context("cannot read stdin")?;
+                let input = stdin()?;
                 publish_records(archive, input, &config.s3.storage_class_manifest, out).await
             }
             Self::Current(which) => chain::write_current(archive, which.names(config), out).await,

@@ -1,8 +1,6 @@
 //! The arguments of `bts-put`, and what they ask of the library.
 
-use std::io::BufReader;
-
-use bts::cli::{Common, block_on, stdin_is_data};
+use bts::cli::{Common, block_on, stdin, stdin_is_data};
 use bts::exit::Status;
 
 use bts::names::BackupId;
@@ -52,10 +50,7 @@ impl Cli {
             storage_class: settings.storage_class(class),
             sse: settings.encryption().map(str::to_owned),
         };
-        // A large buffer would only copy payloads twice: records are short, and
-        // payloads bypass it.
-        let stdin = BufReader::with_capacity(64 << 10, std::io::stdin());
-        let frames = Frames::new(Reader::new(stdin, "stdin"));
+        let frames = Frames::new(Reader::new(stdin()?, "stdin"));
         block_on(async {
             let archive = bts::store::open(&settings).await?;
             upload(&archive, frames, &options, std::io::stdout().lock()).await

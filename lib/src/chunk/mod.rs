@@ -21,7 +21,7 @@ pub use decode::{decode, list};
 pub use plan::read_plan;
 pub use producer::Producer;
 pub use run::{run_cut, run_decode};
-pub use settings::{CHUNK_SIZE_MAX, Cutting, Flags, Payloads};
+pub use settings::{Cutting, Flags, Payloads};
 
 #[cfg(test)]
 mod tests;

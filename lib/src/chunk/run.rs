@@ -1,17 +1,12 @@
 //! `bts-chunk`'s two jobs on this process's own stdin and stdout.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::os::fd::{AsFd, BorrowedFd};
-
-use anyhow::Context;
 
 use super::cut::{Cutter, pump};
 use super::decode::{decode, list};
 use super::producer::Producer;
 use super::settings::{Cutting, Flags, Payloads};
-use crate::cli::{stdin_is_data, stdout_is_binary};
+use crate::cli::{raw_stdin, stdin, stdin_is_data, stdout, stdout_is_binary};
 use crate::config::Config;
 use crate::record::{Frames, Reader};
 
@@ -30,7 +25,7 @@ pub fn run_cut(flags: &Flags<'_>, config: &Config, command: &[OsString]) -> anyh
     }
     let mut cutter = Cutter::new(stdout()?, cutting);
     match command {
-        [] => pump(stdin()?, &mut cutter)?,
+        [] => pump(raw_stdin()?, &mut cutter)?,
         [program, arguments @ ..] => {
             let (producer, output) = Producer::start(program, arguments)?;
             pump(output, &mut cutter)?;
@@ -49,7 +44,7 @@ pub fn run_cut(flags: &Flags<'_>, config: &Config, command: &[OsString]) -> anyh
 /// should be.
 pub fn run_decode(records: bool) -> anyhow::Result<()> {
     stdin_is_data("a framed stream")?;
-    let frames = Frames::new(Reader::new(BufReader::new(stdin()?), "stdin"));
+    let frames = Frames::new(Reader::new(stdin()?, "stdin"));
     if records {
         list(frames, stdout()?)?;
     } else {
@@ -57,18 +52,4 @@ pub fn run_decode(records: bool) -> anyhow::Result<()> {
         decode(frames, stdout()?)?;
     }
     Ok(())
-}
-
-fn stdin() -> anyhow::Result<File> {
-    unbuffered(io::stdin().as_fd()).context("cannot open stdin")
-}
-
-fn stdout() -> anyhow::Result<File> {
-    unbuffered(io::stdout().as_fd()).context("cannot open stdout")
-}
-
-/// The same stream without the standard library's buffer, which would copy every
-/// payload and, on stdout, search it for newlines.
-fn unbuffered(stream: BorrowedFd<'_>) -> io::Result<File> {
-    stream.try_clone_to_owned().map(File::from)
 }

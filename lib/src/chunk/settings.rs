@@ -6,10 +6,7 @@ use super::plan::read_plan;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::record::{Format, Hash, Plan};
-
-/// The largest chunk, in bytes: the largest object that S3 stores, 5 TiB
-/// (Amazon S3 User Guide, "Multipart upload limits").
-pub const CHUNK_SIZE_MAX: u64 = 5 << 40;
+use crate::store::limits::OBJECT_SIZE_MAX;
 
 /// Whether the bytes themselves are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +68,7 @@ impl Cutting {
             .chunk_size
             .or(run.map(|run| run.chunk_size))
             .unwrap_or(config.s3.chunk_size_bytes);
-        if !(1..=CHUNK_SIZE_MAX).contains(&chunk_size) {
+        if !(1..=OBJECT_SIZE_MAX).contains(&chunk_size) {
             return Err(Failure::config(format!(
                 "a chunk size of {chunk_size} bytes: it must be between 1 byte and 5 TiB; set \
                  --chunk-size or [s3] chunk_size_bytes"

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::exit::Status;
 use crate::record::{self, Format, Frames, Hash, Reader, Stream};
 use crate::send_stream;
+use crate::store::limits::OBJECT_SIZE_MAX;
 
 const FULL: &[u8] = include_bytes!("../../../tests/data/full.btrfs");
 const INC: &[u8] = include_bytes!("../../../tests/data/inc.btrfs");
@@ -274,7 +275,7 @@ fn flags_win_over_the_run_to_resume_and_that_over_the_config() {
 
 #[test]
 fn settings_that_cannot_hold_are_refused() {
-    for chunk_size in [0, CHUNK_SIZE_MAX + 1] {
+    for chunk_size in [0, OBJECT_SIZE_MAX + 1] {
         let given = Flags { chunk_size: Some(chunk_size), ..flags() };
         let error = Cutting::new(&given, &Config::default()).unwrap_err();
         assert_eq!(status_of(&error), Status::Config, "{error}");

@@ -12,5 +12,5 @@ mod status;
 
 pub use common::Common;
 pub use end::{Outcome, block_on, run, stdin_is_data, stdout_is_binary};
-pub use pipes::{stdin, stdout};
+pub use pipes::{raw_stdin, stdin, stdout};
 pub use status::status_of;

@@ -7,6 +7,7 @@ use super::VerifyMode;
 use super::draft::Draft;
 use super::value::{Read, Value, wrong};
 use crate::record::Hash;
+use crate::store::limits::OBJECT_SIZE_MAX;
 use crate::store::s3::{ChecksumMode, ConditionalWrites};
 
 /// One key.
@@ -24,10 +25,6 @@ pub(super) struct Key {
 /// The smallest chunk. Smaller ones make more requests than sense; the last
 /// chunk of a backup may be smaller.
 const CHUNK_MIN: u64 = 1 << 20;
-
-/// The largest object that S3 takes
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
-const CHUNK_MAX: u64 = 5 << 40;
 
 /// A hundred years: more is a slip of the keyboard.
 const DAYS_MAX: u32 = 36_500;
@@ -182,7 +179,7 @@ fn endpoint(value: Value<'_>) -> Read<String> {
 
 fn chunk_size(value: Value<'_>) -> Read<u64> {
     let size = value.size()?;
-    if !(CHUNK_MIN..=CHUNK_MAX).contains(&size) {
+    if !(CHUNK_MIN..=OBJECT_SIZE_MAX).contains(&size) {
         return wrong("write a size from 1 MiB to 5 TiB, which is S3's limit for an object");
     }
     Ok(size)

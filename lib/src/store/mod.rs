@@ -5,6 +5,7 @@
 //! a store ([`crate::retry`]): an error that comes out of one is final.
 
 pub mod dir;
+pub mod limits;
 pub mod s3;
 
 mod error;

@@ -7,7 +7,8 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
 use super::part::combine;
-use crate::record::{ChunkEnd, Crc32, Digest, Object, Run};
+use crate::hasher::Hasher;
+use crate::record::{ChunkEnd, Crc32, Digest, Hash, Object, Run};
 use crate::store::{self, Archive, Key, PartBody, PartDone, Upload, UploadOptions, Whole};
 
 /// A part that is stored, and our own digest of it.
@@ -54,11 +55,11 @@ impl Chunk {
         async move {
             let pieces = body.pieces.clone();
             let hash = tokio::task::spawn_blocking(move || {
-                let mut hasher = blake3::Hasher::new();
+                let mut hasher = Hasher::new(Hash::Blake3);
                 for piece in &pieces {
                     hasher.update(piece);
                 }
-                Digest(*hasher.finalize().as_bytes())
+                hasher.finish()
             });
             let upload = begin.await?;
             let done = store.put_part(&upload, number, body).await?;

@@ -1,17 +1,7 @@
-//! How large the parts of a chunk are, and what S3 allows.
-//!
-//! Limits: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
+//! How large the parts of a chunk are, within what S3 allows.
 
 use crate::exit::Failure;
-
-/// The most parts that one object may have.
-pub const PARTS_MAX: u64 = 10_000;
-/// The smallest part, in bytes; the last part of an object may be smaller.
-pub const PART_SIZE_MIN: u64 = 5 << 20;
-/// The largest part, in bytes.
-pub const PART_SIZE_MAX: u64 = 5 << 30;
-/// The largest object, in bytes.
-pub const OBJECT_SIZE_MAX: u64 = 5 << 40;
+use crate::store::limits::{OBJECT_SIZE_MAX, PART_SIZE_MAX, PART_SIZE_MIN, PARTS_MAX};
 
 /// Where a chunk is large enough, parts have at least this size, in bytes: a
 /// request for each 16 MiB costs nothing beside the transfer.
@@ -26,7 +16,7 @@ pub fn part_size_for(chunk_size: u64) -> u64 {
     if chunk_size < 2 * PART_SIZE_USUAL {
         return chunk_size.div_ceil(2).max(PART_SIZE_MIN);
     }
-    chunk_size.div_ceil(PARTS_MAX).next_power_of_two().max(PART_SIZE_USUAL)
+    chunk_size.div_ceil(PARTS_MAX.into()).next_power_of_two().max(PART_SIZE_USUAL)
 }
 
 /// Checks that chunks of `chunk_size` bytes in parts of `part_size` bytes are
@@ -46,7 +36,7 @@ pub fn check(chunk_size: u64, part_size: u64) -> Result<(), Failure> {
         )));
     }
     let parts = chunk_size.div_ceil(part_size);
-    if parts > PARTS_MAX {
+    if parts > PARTS_MAX.into() {
         return Err(Failure::usage(format!(
             "chunks of {chunk_size} bytes need {parts} parts of {part_size} bytes, S3 takes \
              {PARTS_MAX}: choose larger parts or smaller chunks"

@@ -20,7 +20,7 @@ mod source;
 mod tests;
 
 pub use engine::upload;
-pub use geometry::{PARTS_MAX, part_size_for};
+pub use geometry::part_size_for;
 
 use crate::names::BackupId;
 

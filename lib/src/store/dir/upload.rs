@@ -13,12 +13,10 @@ use uuid::Uuid;
 
 use super::tree::{Tree, is_absent, private_dir, sync_dir};
 use crate::record::Checksum;
+use crate::store::limits::PARTS_MAX;
 use crate::store::{
     Condition, Error, ErrorKind, Key, Meta, PartBody, PartDone, Result, Upload, Whole,
 };
-
-/// As on S3, so that an upload does not depend on where it goes.
-const PARTS_MAX: u32 = 10_000;
 
 impl Tree {
     pub(super) fn create_upload(&self, key: Key, part_size: u64) -> Result<Upload> {
