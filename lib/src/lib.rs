@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | vocabulary | [`exit`], [`time`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
-//! | surroundings | [`config`], [`btrfs`], [`state`], [`store`], [`retry`] | the formats |
+//! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`] | the formats |
 //! | engines | [`chunk`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
@@ -23,6 +23,7 @@ pub mod config;
 pub mod download;
 pub mod exit;
 pub mod hasher;
+pub mod journal;
 pub mod manifest;
 pub mod names;
 pub mod plan;

@@ -51,6 +51,8 @@ pub fn samples() -> Vec<Sample> {
         plain("manifest.json", &manifest()),
         plain("current.json", &pointer()),
         record("upload", &upload()),
+        record("attempt", &Attempt { at: time() }),
+        record("lost", &Lost { index: 1, upload_id: "id".into() }),
         record("part", &part()),
         record("abandoned", &Abandoned { reason: "why".into() }),
     ]

@@ -1,14 +1,34 @@
 //! The journal of a run: what happened so far, for the run that comes after.
 //!
 //! `<state dir>/runs/<name>.jsonl` opens with the [`super::Run`], synced before
-//! the first byte is sent. Then, in the order in which they happened: an `upload`
-//! for each chunk that was begun, a `part` for each part that the store
-//! acknowledged, an `object` for each chunk that was completed, and at most one
-//! `abandoned`. A torn last line is what a crash leaves and is ignored.
+//! the first byte is sent. Then, in the order in which they happened: an
+//! `attempt` for each start of an upload, an `upload` for each chunk that was
+//! begun, a `part` for each part that the store acknowledged, an `object` for each
+//! chunk that was completed, a `lost` for each upload that the store no longer
+//! has, and at last an `end` when all is stored, or an `abandoned`. A torn last
+//! line is what a crash leaves and is ignored.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Checksum, Crc32, Digest};
+use crate::time::Time;
+
+/// The upload of the run was started, for the first time or once more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When.
+    pub at: Time,
+}
+
+/// The store no longer has an upload, and no object came of it: a lifecycle rule
+/// or another machine aborted it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The chunk's number.
+    pub index: u64,
+    /// The store's name for the upload.
+    pub upload_id: String,
+}
 
 /// A chunk's multipart upload was begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

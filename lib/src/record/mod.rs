@@ -29,7 +29,7 @@ mod writer;
 pub use backup::{Backup, ChainSummary, Current, ListEnd};
 pub use digest::{Crc32, Digest, Digests, Hash};
 pub use frames::{Frame, Frames};
-pub use journal::{Abandoned, Part, Upload};
+pub use journal::{Abandoned, Attempt, Lost, Part, Upload};
 pub use plan::{Action, Parent, Plan, Prune, SnapshotPlace};
 pub use reader::{Raw, Reader};
 pub use run::{Checksum, Object, Run, Snapshot};
@@ -133,7 +133,9 @@ typed! {
     "prune" => Prune,
     "current" => Current,
     "backup" => Backup,
+    "attempt" => Attempt,
     "upload" => Upload,
     "part" => Part,
+    "lost" => Lost,
     "abandoned" => Abandoned,
 }

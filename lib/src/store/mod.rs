@@ -148,6 +148,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// As for every call.
     async fn abort_upload(&self, upload: &Upload) -> Result<()>;
+
+    /// The parts that an upload holds, in ascending order of their numbers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchUpload`] when the upload was completed or aborted, or
+    /// is lost.
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<PartSeen>>;
+
+    /// The uploads of keys that begin with `prefix` which were begun and neither
+    /// completed nor aborted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where the server cannot tell.
+    async fn list_uploads(&self, prefix: &str) -> Result<Vec<UploadSeen>>;
 }
 
 /// A store that engines and their tasks share.
@@ -263,6 +277,28 @@ pub struct PartDone {
     pub etag: String,
     /// CRC-32 (IEEE) of its bytes.
     pub crc32: u32,
+}
+
+/// A part as the store tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartSeen {
+    /// Its number, counted from 1.
+    pub number: u32,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// The store's ETag for it: opaque.
+    pub etag: String,
+}
+
+/// An unfinished upload as the store tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadSeen {
+    /// The whole key of the object that it would become.
+    pub key: String,
+    /// The store's name for it.
+    pub id: String,
+    /// When it was begun.
+    pub begun: Option<Time>,
 }
 
 /// What the whole object must turn out to be.

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::store::{
-    Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PutOptions, Result, Shared, Store,
-    Upload, UploadOptions, Whole,
+    Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PartSeen, PutOptions, Result,
+    Shared, Store, Upload, UploadOptions, UploadSeen, Whole,
 };
 
 /// Whether a call that fails had its effect.
@@ -140,5 +140,13 @@ impl Store for Faulty {
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {
         self.inner.abort_upload(upload).await
+    }
+
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<PartSeen>> {
+        self.inner.list_parts(upload).await
+    }
+
+    async fn list_uploads(&self, prefix: &str) -> Result<Vec<UploadSeen>> {
+        self.inner.list_uploads(prefix).await
     }
 }

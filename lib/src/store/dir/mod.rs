@@ -23,8 +23,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PutOptions, Result, Store, Upload,
-    UploadOptions, Whole,
+    Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PartSeen, PutOptions, Result,
+    Store, Upload, UploadOptions, UploadSeen, Whole,
 };
 use tree::Tree;
 
@@ -112,6 +112,16 @@ impl Store for DirStore {
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {
         let upload = upload.clone();
         self.blocking(move |tree| tree.abort_upload(&upload)).await
+    }
+
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<PartSeen>> {
+        let upload = upload.clone();
+        self.blocking(move |tree| tree.list_parts(&upload)).await
+    }
+
+    async fn list_uploads(&self, prefix: &str) -> Result<Vec<UploadSeen>> {
+        let prefix = prefix.to_owned();
+        self.blocking(move |tree| tree.list_uploads(&prefix)).await
     }
 }
 

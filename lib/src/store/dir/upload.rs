@@ -1,9 +1,10 @@
-//! Multipart uploads: `.bts-uploads/<id>/` holds `data`, into which every part is
-//! written at its place, and a small file for each part that is there.
+//! Multipart uploads: `.bts-uploads/<id>/` holds `key`, `data`, into which every
+//! part is written at its place, and a small file for each part that is there.
 //!
 //! A part is synced before its file appears, so that after a power cut as well a
 //! part that is known is a part that is whole.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -11,12 +12,18 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::tree::{Tree, is_absent, private_dir, sync_dir};
+use super::tree::{Tree, UPLOADS, is_absent, meta, private_dir, sync_dir};
 use crate::record::Checksum;
 use crate::store::limits::PARTS_MAX;
 use crate::store::{
-    Condition, Error, ErrorKind, Key, Meta, PartBody, PartDone, Result, Upload, Whole,
+    Condition, Error, ErrorKind, Key, Meta, PartBody, PartDone, PartSeen, Result, Upload,
+    UploadSeen, Whole,
 };
+
+/// The file that holds an upload's key.
+const KEY: &str = "key";
+/// The file that becomes the object.
+const DATA: &str = "data";
 
 impl Tree {
     pub(super) fn create_upload(&self, key: Key, part_size: u64) -> Result<Upload> {
@@ -25,7 +32,8 @@ impl Tree {
         let folder = self.uploads()?.join(&id);
         let create = || {
             private_dir(&folder)?;
-            let data = folder.join("data");
+            fs::write(folder.join(KEY), key.as_str())?;
+            let data = folder.join(DATA);
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(data)
         };
         create().map_err(|error| self.error("begin to upload", key.as_str(), &error))?;
@@ -68,7 +76,7 @@ impl Tree {
     ) -> Result<Meta> {
         let error = |error: &io::Error| self.upload_error("complete", upload, error);
         let folder = self.folder_of(upload)?;
-        let data = folder.join("data");
+        let data = folder.join(DATA);
         let file = OpenOptions::new().write(true).open(&data).map_err(|failed| error(&failed))?;
         self.check_parts(upload, &folder, parts, whole)?;
         file.set_len(whole.size).and_then(|()| file.sync_all()).map_err(|failed| error(&failed))?;
@@ -95,7 +103,7 @@ impl Tree {
         let mut crc32 = crc32fast::Hasher::new();
         let mut size = 0;
         for (number, part) in (1..).zip(parts) {
-            let there = known_part(folder, part.number)
+            let there = known_part(&part_path(folder, part.number))
                 .map_err(|error| self.upload_error("complete", upload, &error))?;
             let last = usize::try_from(number) == Ok(parts.len());
             if part.number != number || there.as_deref() != Some(part.etag.as_str()) {
@@ -123,6 +131,34 @@ impl Tree {
         }
     }
 
+    pub(super) fn list_parts(&self, upload: &Upload) -> Result<Vec<PartSeen>> {
+        let folder = self.folder_of(upload)?;
+        let read = || {
+            // Once its data became the object, what is left is no upload.
+            fs::metadata(folder.join(DATA))?;
+            let mut parts = Vec::new();
+            for entry in fs::read_dir(&folder)? {
+                parts.extend(part_seen(&entry?.path())?);
+            }
+            parts.sort_by_key(|part: &PartSeen| part.number);
+            Ok(parts)
+        };
+        read().map_err(|error: io::Error| self.upload_error("list the parts of", upload, &error))
+    }
+
+    pub(super) fn list_uploads(&self, prefix: &str) -> Result<Vec<UploadSeen>> {
+        let folder = self.uploads()?;
+        let read = || {
+            let mut uploads = Vec::new();
+            for entry in fs::read_dir(&folder)? {
+                let seen = upload_seen(&entry?.path())?;
+                uploads.extend(seen.filter(|seen| seen.key.starts_with(prefix)));
+            }
+            Ok(uploads)
+        };
+        read().map_err(|error: io::Error| self.error("list the uploads in", UPLOADS, &error))
+    }
+
     /// The folder of an upload; its id comes from records, and is checked.
     fn folder_of(&self, upload: &Upload) -> Result<PathBuf> {
         self.path(&upload.key)?;
@@ -148,13 +184,38 @@ fn part_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("part-{number:05}"))
 }
 
+/// The part that the file at `path` tells of, if it is such a file.
+fn part_seen(path: &Path) -> io::Result<Option<PartSeen>> {
+    let name = path.file_name().and_then(OsStr::to_str);
+    let number = name.and_then(|name| name.strip_prefix("part-")).and_then(|n| n.parse().ok());
+    let Some(number) = number else { return Ok(None) };
+    let Some(etag) = known_part(path)? else { return Ok(None) };
+    let size = etag.split_once('-').and_then(|(size, _)| u64::from_str_radix(size, 16).ok());
+    Ok(size.map(|size| PartSeen { number, size, etag }))
+}
+
+/// The upload in `folder`, if it is one and is not on its way out.
+fn upload_seen(folder: &Path) -> io::Result<Option<UploadSeen>> {
+    let name = folder.file_name().and_then(OsStr::to_str);
+    let Some(id) = name.filter(|name| Uuid::parse_str(name).is_ok()) else { return Ok(None) };
+    let read = || {
+        let found = fs::metadata(folder.join(KEY))?;
+        Ok((fs::read_to_string(folder.join(KEY))?, meta(&found).modified))
+    };
+    match read() {
+        Ok((key, begun)) => Ok(Some(UploadSeen { key, id: id.to_owned(), begun })),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn etag(size: u64, crc32: u32) -> String {
     format!("{size:x}-{crc32:08x}")
 }
 
 /// Writes a part at its place; what was there is unknown from the first byte on.
 fn write_part(folder: &Path, number: u32, offset: u64, body: &PartBody) -> io::Result<(u64, u32)> {
-    let file = OpenOptions::new().write(true).open(folder.join("data"))?;
+    let file = OpenOptions::new().write(true).open(folder.join(DATA))?;
     match fs::remove_file(part_path(folder, number)) {
         Err(error) if !is_absent(&error) => return Err(error),
         Err(_) => {}
@@ -179,9 +240,9 @@ fn know_part(folder: &Path, part: &PartDone) -> io::Result<()> {
     Ok(())
 }
 
-/// The ETag of a part that is there.
-fn known_part(folder: &Path, number: u32) -> io::Result<Option<String>> {
-    match fs::read_to_string(part_path(folder, number)) {
+/// The ETag of the part whose note is at `path`, if it is there.
+fn known_part(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
         Ok(etag) => Ok(Some(etag)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),

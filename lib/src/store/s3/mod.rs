@@ -14,6 +14,7 @@ mod profile;
 mod refusal;
 mod region;
 mod transport;
+mod unfinished;
 mod upload;
 mod xml;
 
@@ -30,8 +31,8 @@ use rusoto_core::credential::ProvideAwsCredentials;
 use tokio::sync::OnceCell;
 
 use super::{
-    Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PutOptions, Result, Settings,
-    Store, Upload, UploadOptions, Url, Whole,
+    Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PartSeen, PutOptions, Result,
+    Settings, Store, Upload, UploadOptions, UploadSeen, Url, Whole,
 };
 use crate::exit::{Failure, Status};
 use client::Client;
@@ -197,5 +198,13 @@ impl Store for S3Store {
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {
         self.abort(upload).await
+    }
+
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<PartSeen>> {
+        self.parts_of(upload).await
+    }
+
+    async fn list_uploads(&self, prefix: &str) -> Result<Vec<UploadSeen>> {
+        self.unfinished(prefix).await
     }
 }

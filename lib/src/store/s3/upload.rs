@@ -188,7 +188,12 @@ impl S3Store {
         }
     }
 
-    fn of_upload(&self, method: &'static str, upload: &Upload, job: crate::retry::Job) -> Call {
+    pub(super) fn of_upload(
+        &self,
+        method: &'static str,
+        upload: &Upload,
+        job: crate::retry::Job,
+    ) -> Call {
         self.client.call(method, upload.key.as_str(), job).param("uploadId", &upload.id)
     }
 }

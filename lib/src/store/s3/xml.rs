@@ -96,6 +96,48 @@ pub(super) struct Folder {
     pub(super) prefix: String,
 }
 
+/// The answer to ListParts.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PartList {
+    #[serde(default)]
+    pub(super) is_truncated: bool,
+    #[serde(rename = "Part", default)]
+    pub(super) parts: Vec<ListedPart>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListedPart {
+    pub(super) part_number: u32,
+    pub(super) size: u64,
+    #[serde(rename = "ETag")]
+    pub(super) etag: String,
+}
+
+/// The answer to ListMultipartUploads.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UploadList {
+    #[serde(default)]
+    pub(super) is_truncated: bool,
+    #[serde(default)]
+    pub(super) next_key_marker: Option<String>,
+    #[serde(default)]
+    pub(super) next_upload_id_marker: Option<String>,
+    #[serde(rename = "Upload", default)]
+    pub(super) uploads: Vec<ListedUpload>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListedUpload {
+    pub(super) key: String,
+    pub(super) upload_id: String,
+    #[serde(default)]
+    pub(super) initiated: Option<String>,
+}
+
 /// Reads an answer.
 ///
 /// # Errors
