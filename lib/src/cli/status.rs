@@ -20,6 +20,7 @@ pub fn status_of(error: &anyhow::Error) -> Status {
                 .or_else(|| of::<crate::btrfs::Error>(cause))
                 .or_else(|| of::<crate::manifest::Invalid>(cause))
                 .or_else(|| of::<crate::send_stream::Error>(cause))
+                .or_else(|| of::<crate::upload::Error>(cause))
         })
         .unwrap_or(Status::Io)
 }

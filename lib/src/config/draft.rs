@@ -71,15 +71,11 @@ impl Draft {
     /// Holds the keys against each other.
     pub(super) fn check(mut self) -> Result<Checked, Failure> {
         self.refuse_what_is_not_there_yet()?;
-        let mut warnings = self.check_storage_classes()?;
+        let warnings = self.check_storage_classes()?;
         if self.s3.sse_kms_key_id.is_some() && self.s3.sse.as_deref() != Some("aws:kms") {
             return bad("s3.sse_kms_key_id is set, but s3.sse is not \"aws:kms\"");
         }
-        if self.s3.spool_enabled {
-            warnings.push(
-                "s3.spool_enabled: this version has no spool yet; parts wait in memory".to_owned(),
-            );
-        }
+        self.check_spool()?;
         let subvolumes = std::mem::take(&mut self.subvolumes).check()?;
         Ok(Checked { config: Config { subvolumes, ..self.without_subvolumes() }, warnings })
     }
@@ -99,6 +95,21 @@ impl Draft {
                 bad(format!("{key} is not supported by this version: leave the key out"))
             }
             None => Ok(()),
+        }
+    }
+
+    fn check_spool(&self) -> Result<(), Failure> {
+        let Global { spool_dir, spool_size_bytes, .. } = &self.global;
+        match (self.s3.spool_enabled, spool_dir, spool_size_bytes) {
+            (true, None, _) => bad(
+                "s3.spool_enabled is true, but global.spool_dir is not set: name a directory on a \
+                 scratch disk",
+            ),
+            (true, _, 0) => bad(
+                "s3.spool_enabled is true, but global.spool_size_bytes is not set: say how much may \
+                 wait in the spool",
+            ),
+            _ => Ok(()),
         }
     }
 

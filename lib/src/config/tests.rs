@@ -239,9 +239,16 @@ fn config_class(text: &str) -> String {
 }
 
 #[test]
-fn a_spool_that_is_asked_for_is_missed_aloud() {
-    let warnings = checked("[s3]\nspool_enabled = true", &[]).unwrap().warnings;
-    assert_eq!(warnings, ["s3.spool_enabled: this version has no spool yet; parts wait in memory"]);
+fn a_spool_needs_a_place_and_a_cap() {
+    let said = |global: &str| {
+        let text = format!("[global]\n{global}\n[s3]\nspool_enabled = true");
+        checked(&text, &[]).unwrap_err().to_string()
+    };
+    assert!(said("").contains("global.spool_dir is not set"));
+    assert!(said("spool_dir = \"/scratch\"").contains("global.spool_size_bytes is not set"));
+    config(
+        "[global]\nspool_dir = \"/s\"\nspool_size_bytes = \"1 GiB\"\n[s3]\nspool_enabled = true",
+    );
 }
 
 #[test]

@@ -76,6 +76,17 @@ pub async fn renew(archive: &Archive, run: &Run, storage_class: &str) -> anyhow:
     Ok(())
 }
 
+/// Renews the intent of `run` for as long as this is awaited; a failure is warned
+/// about, because the run itself needs nobody to know.
+pub async fn keep(archive: Archive, run: Run, storage_class: String) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        if let Err(error) = renew(&archive, &run, &storage_class).await {
+            log::warn!("{error:#}; `bts-manifest gc` may take the upload for a dead one");
+        }
+    }
+}
+
 /// Takes it back, when the backup is published or given up. What cannot be
 /// removed does no harm: it only keeps `bts-manifest gc` off for a while.
 pub async fn remove(archive: &Archive, backup: &BackupId) {

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use crate::store::{
     Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PartSeen, PutOptions, Result,
@@ -21,6 +23,15 @@ pub(crate) enum When {
     After,
 }
 
+/// What happens when an upload is completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completion {
+    /// It is done, and the answer is lost; a second request is told so.
+    AnswerLost,
+    /// The parts have been eaten.
+    PartsEaten,
+}
+
 type Twist = Box<dyn Fn(u32, Result<Get>) -> Result<Get> + Send + Sync>;
 
 /// Hands calls on to `inner`. Every head, get and put is one call.
@@ -31,6 +42,10 @@ pub(crate) struct Faulty {
     fail: Option<(u32, When)>,
     twist: Option<Twist>,
     frozen: Option<Key>,
+    parts: AtomicU32,
+    parts_max: u32,
+    completions: Mutex<Vec<Completion>>,
+    gate: Option<Arc<Semaphore>>,
 }
 
 impl Faulty {
@@ -53,9 +68,38 @@ impl Faulty {
         Self { frozen: Some(key.parse().unwrap()), ..Self::sound(inner) }
     }
 
-    fn sound(inner: Shared) -> Self {
-        let (calls, gets) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self { inner, calls, gets, fail: None, twist: None, frozen: None }
+    /// Takes this many parts, and is down then.
+    pub(crate) fn taking_parts(inner: Shared, parts_max: u32) -> Self {
+        Self { parts_max, ..Self::sound(inner) }
+    }
+
+    /// Treats the first completions like this.
+    pub(crate) fn completing(inner: Shared, completions: &[Completion]) -> Self {
+        let completions = Mutex::new(completions.iter().rev().copied().collect());
+        Self { completions, ..Self::sound(inner) }
+    }
+
+    /// Lets a part in for each permit of `gate`.
+    pub(crate) fn gated(inner: Shared, gate: Arc<Semaphore>) -> Self {
+        Self { gate: Some(gate), ..Self::sound(inner) }
+    }
+
+    /// Fails nothing.
+    pub(crate) fn sound(inner: Shared) -> Self {
+        let (calls, gets, parts) = Default::default();
+        let (fail, twist, frozen, completions, gate) = Default::default();
+        let parts_max = u32::MAX;
+        Self { inner, calls, gets, fail, twist, frozen, parts, parts_max, completions, gate }
+    }
+
+    /// How many parts came.
+    pub(crate) fn parts(&self) -> u32 {
+        self.parts.load(Ordering::SeqCst)
+    }
+
+    fn down(&self, key: &Key) -> Error {
+        let object = self.inner.locate(key.as_str());
+        Error::new(ErrorKind::Unavailable, "reach", object, "the line is down")
     }
 
     async fn call<T>(&self, key: &Key, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
@@ -67,8 +111,7 @@ impl Faulty {
                 return answer;
             }
         }
-        let object = self.inner.locate(key.as_str());
-        Err(Error::new(ErrorKind::Unavailable, "reach", object, "the line is down"))
+        Err(self.down(key))
     }
 }
 
@@ -126,6 +169,13 @@ impl Store for Faulty {
     }
 
     async fn put_part(&self, upload: &Upload, number: u32, body: PartBody) -> Result<PartDone> {
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        if self.parts() == self.parts_max {
+            return Err(self.down(&upload.key));
+        }
+        self.parts.fetch_add(1, Ordering::SeqCst);
         self.inner.put_part(upload, number, body).await
     }
 
@@ -135,6 +185,14 @@ impl Store for Faulty {
         parts: &[PartDone],
         whole: &Whole,
     ) -> Result<Meta> {
+        let completion = self.completions.lock().unwrap().pop();
+        match completion {
+            Some(Completion::AnswerLost) => {
+                self.inner.complete_upload(upload, parts, whole).await?;
+            }
+            Some(Completion::PartsEaten) => self.inner.abort_upload(upload).await?,
+            None => {}
+        }
         self.inner.complete_upload(upload, parts, whole).await
     }
 

@@ -3,7 +3,7 @@
 
 mod faulty;
 
-pub(crate) use faulty::{Faulty, When};
+pub(crate) use faulty::{Completion, Faulty, When};
 
 use std::io::Cursor;
 use std::path::PathBuf;

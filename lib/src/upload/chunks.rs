@@ -3,25 +3,37 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::FutureExt;
+use anyhow::Context as _;
 use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt, TryFutureExt};
 
-use super::part::combine;
+use super::begin::{Start, start};
+use super::complete::complete;
+use super::ledger::abort;
+use super::part::{Sent, combine};
+use super::source::Waiting;
+use super::{Context, Error};
 use crate::hasher::Hasher;
-use crate::record::{ChunkEnd, Crc32, Digest, Hash, Object, Run};
-use crate::store::{self, Archive, Key, PartBody, PartDone, Upload, UploadOptions, Whole};
+use crate::record::{ChunkEnd, Digest, Hash, Object};
+use crate::store::{Key, PartBody, PartDone};
 
-/// A part that is stored, and our own digest of it.
+/// A chunk whose bytes have all been read and whose parts are all stored.
 #[derive(Debug)]
-pub struct Sent {
-    done: PartDone,
-    blake3: Digest,
+pub struct Ended {
+    /// What the stream says of it.
+    pub end: ChunkEnd,
+    /// Its parts, in order.
+    pub parts: Vec<Sent>,
+    /// CRC-32 (IEEE) of all its bytes.
+    pub crc32: u32,
 }
 
-type Begin = Shared<BoxFuture<'static, store::Result<Arc<Upload>>>>;
+/// How a chunk begins; its parts wait for this together.
+type Begin = Shared<BoxFuture<'static, Result<Arc<Start>, Error>>>;
 
 /// A chunk whose parts are under way.
 pub struct Chunk {
+    index: u64,
     key: Key,
     begin: Begin,
     sent: BTreeMap<u32, Sent>,
@@ -31,43 +43,36 @@ pub struct Chunk {
 impl Chunk {
     /// Begins the upload of chunk `index`, in the background: the first part need
     /// not wait for the answer before it is gathered.
-    pub fn begin(archive: &Archive, run: &Run, index: u64) -> anyhow::Result<Self> {
-        let key = archive.key(format_args!("{}/chunks/part-{index:05}.bin", run.backup))?;
-        let options = UploadOptions {
-            storage_class: Some(run.storage_class.clone()),
-            part_size: run.part_size,
-            metadata: BTreeMap::from([("bts-run".to_owned(), run.run_id.to_string())]),
-        };
-        let (store, at) = (archive.store.clone(), key.clone());
-        let begin = async move { store.create_upload(&at, &options).await.map(Arc::new) };
-        Ok(Self { key, begin: begin.boxed().shared(), sent: BTreeMap::new(), end: None })
+    pub fn begin(context: &Arc<Context>, index: u64) -> anyhow::Result<Self> {
+        let backup = &context.run.backup;
+        let key = context.archive.key(format_args!("{backup}/chunks/part-{index:05}.bin"))?;
+        let known = context.ledger.take(index);
+        let begin = start(Arc::clone(context), key.clone(), index, known);
+        let begin = begin.map_ok(Arc::new).boxed().shared();
+        Ok(Self { index, key, begin, sent: BTreeMap::new(), end: None })
     }
 
-    /// Sends one part. The caller spawns this, and keeps its answer with
-    /// [`Chunk::sent`].
+    /// Stores one part, unless it is stored, when its turn comes. The caller spawns
+    /// this, and keeps its answer with [`Chunk::sent`].
     pub fn send(
         &self,
-        archive: &Archive,
+        context: &Arc<Context>,
         number: u32,
-        body: PartBody,
+        body: Waiting,
     ) -> impl Future<Output = anyhow::Result<Sent>> + Send + use<> {
-        let (store, begin) = (archive.store.clone(), self.begin.clone());
+        let (context, begin, index) = (Arc::clone(context), self.begin.clone(), self.index);
         async move {
-            let pieces = body.pieces.clone();
-            let hash = tokio::task::spawn_blocking(move || {
-                let mut hasher = Hasher::new(Hash::Blake3);
-                for piece in &pieces {
-                    hasher.update(piece);
-                }
-                hasher.finish()
-            });
-            let upload = begin.await?;
-            let done = store.put_part(&upload, number, body).await?;
-            Ok(Sent { done, blake3: hash.await? })
+            let (body, _memory) = body.load().await?;
+            let _flight = context.flights.acquire().await?;
+            let stored = send(&context, &*begin.await?, number, body).await?;
+            if let Stored::Now(sent) = &stored {
+                context.ledger.note(sent.note(index)).await;
+            }
+            Ok(stored.into())
         }
     }
 
-    /// A part arrived.
+    /// A part is stored.
     pub fn sent(&mut self, part: Sent) {
         self.sent.insert(part.done.number, part);
     }
@@ -83,36 +88,75 @@ impl Chunk {
     }
 
     /// Turns the parts into the object and reads back what the store made of it.
-    pub async fn complete(self, archive: Archive) -> anyhow::Result<Object> {
-        let Some((end, _)) = self.end else {
-            anyhow::bail!("{} was completed before its last part", self.key);
-        };
-        let upload = self.begin.await?;
-        let (parts, digests): (Vec<_>, Vec<_>) =
-            self.sent.into_values().map(|part| (part.done, part.blake3)).unzip();
-        let crc32 = parts.iter().fold(0, |crc, part| combine(crc, part.crc32, part.size));
-        let whole = Whole { size: end.size, crc32, if_absent: true };
-        let meta = archive.store.complete_upload(&upload, &parts, &whole).await?;
-        Ok(Object {
-            index: end.index,
-            key: self.key.to_string(),
-            size: end.size,
-            digests: end.digests,
-            etag: Some(meta.etag),
-            crc32: Some(Crc32(crc32)),
-            checksum: Some(upload.checksum),
-            storage_class: Some(meta.storage_class),
-            parts: digests,
-        })
+    pub async fn complete(self, context: Arc<Context>) -> anyhow::Result<Object> {
+        let (end, _) = self.end.context("a chunk was completed before its end")?;
+        let start = self.begin.await?;
+        let parts: Vec<_> = self.sent.into_values().collect();
+        let all = parts.iter().map(|sent| &sent.done);
+        let crc32 = all.fold(0, |crc, part| combine(crc, part.crc32, part.size));
+        Ok(complete(&context, &self.key, &start, Ended { end, parts, crc32 }).await?)
     }
 
-    /// Gives the upload up, as far as the store lets us: a lifecycle rule clears
-    /// away what is left.
-    pub async fn abort(self, archive: &Archive) {
+    /// Gives the upload up.
+    pub async fn abort(self, context: &Context) {
         // Its beginning may still be under way: only its answer tells what to abort.
-        let Ok(upload) = self.begin.await else { return };
-        if let Err(error) = archive.store.abort_upload(&upload).await {
-            log::warn!("{error}; its parts are billed until the upload is aborted");
+        let Ok(start) = self.begin.await else { return };
+        if let Start::Upload(upload, _) = &*start {
+            abort(&context.archive, upload).await;
         }
     }
+}
+
+/// A part that is stored.
+enum Stored {
+    /// An earlier attempt did it.
+    Before(Sent),
+    /// This one did.
+    Now(Sent),
+}
+
+impl From<Stored> for Sent {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Before(sent) | Stored::Now(sent) => sent,
+        }
+    }
+}
+
+async fn send(
+    context: &Context,
+    start: &Start,
+    number: u32,
+    body: PartBody,
+) -> anyhow::Result<Stored> {
+    let hash = tokio::task::spawn_blocking({
+        let pieces = body.pieces.clone();
+        move || blake3(&pieces)
+    });
+    let unsent = |blake3| {
+        let etag = String::new();
+        let done = PartDone { number, size: body.len, etag, crc32: body.crc32 };
+        Stored::Before(Sent { done, blake3 })
+    };
+    let (upload, have) = match start {
+        Start::Upload(upload, have) => (upload, have),
+        // The chunk as a whole is compared at its end.
+        Start::There(..) | Start::Noted(_) => return Ok(unsent(hash.await?)),
+    };
+    let Some(have) = have.get(&number).filter(|have| have.done.size == body.len) else {
+        let done = context.archive.store.put_part(upload, number, body).await?;
+        return Ok(Stored::Now(Sent { done, blake3: hash.await? }));
+    };
+    let blake3 = hash.await?;
+    if have.blake3 == blake3 && have.done.crc32 == body.crc32 {
+        return Ok(Stored::Before(have.clone()));
+    }
+    let done = context.archive.store.put_part(upload, number, body).await?;
+    Ok(Stored::Now(Sent { done, blake3 }))
+}
+
+fn blake3(pieces: &[bytes::Bytes]) -> Digest {
+    let mut hasher = Hasher::new(Hash::Blake3);
+    pieces.iter().for_each(|piece| hasher.update(piece));
+    hasher.finish()
 }

@@ -9,10 +9,14 @@ use anyhow::Context;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
-use super::chunks::{Chunk, Sent};
+use super::chunks::Chunk;
+use super::ledger::Ledger;
+use super::part::Sent;
 use super::source::{self, Event};
-use super::{Options, run};
-use crate::record::{Error, Frames, Object, Run, StreamEnd, Writer};
+use super::spool::Spool;
+use super::{Context as Shared, Error, Options, run};
+use crate::intent;
+use crate::record::{Frames, Object, StreamEnd, Writer};
 use crate::store::Archive;
 
 /// How many chunks may wait for their completion before the stream has to. Small
@@ -20,15 +24,16 @@ use crate::store::Archive;
 /// slow to answer.
 const OPEN_CHUNKS_MAX: usize = 16;
 
-/// How long a failed run tries to abort its uploads.
-const ABORT_FOR: Duration = Duration::from_secs(10);
+/// How long a failed run waits for completions and aborted uploads.
+const GIVE_UP_FOR: Duration = Duration::from_secs(10);
 
 /// Stores the stream that `frames` reads and writes the run, an object record a
 /// chunk and the end to `out`. Returns what the end says.
 ///
 /// # Errors
-/// Those of the stream (which include an earlier stage's), of the store and of
-/// `out`. Chunks that were completed by then stay; no pointer names them.
+/// Those of the stream (which include an earlier stage's), of the store, of the
+/// journal and of `out`. Chunks that were completed by then stay; no pointer names
+/// them.
 pub async fn upload<R, W>(
     archive: &Archive,
     mut frames: Frames<R>,
@@ -40,25 +45,34 @@ where
     W: Write,
 {
     let stream = frames.stream()?;
-    let run = run::run_for(&stream, options, archive.url.to_string())?;
+    let mut run = run::run_for(&stream, options, archive.url.to_string())?;
+    let spool = options.spool.as_ref().map(|spooling| Spool::new(spooling, run.part_size));
+    let spool = spool.transpose()?;
+    let journal = options.journal(&stream, &run);
+    let resuming = stream.plan.as_ref().is_some_and(|plan| plan.run.is_some());
+    let ledger = Ledger::open(archive, journal.as_deref(), &mut run, resuming).await?;
     let mut out = Writer::new(out);
     out.write(&run).and_then(|()| out.flush()).context("cannot write the run record")?;
-    let events = source::start(frames, run.part_size, options.concurrency + 1);
-    let mut engine = Engine::new(archive, &run, options.concurrency, out);
+    let flights = Semaphore::new(options.concurrency);
+    let context = Arc::new(Shared { archive: archive.clone(), run, ledger, flights });
+    let class = &options.storage_class_small;
+    intent::renew(archive, &context.run, class).await?;
+    let alive = intent::keep(archive.clone(), context.run.clone(), class.clone());
+    let alive = tokio::spawn(alive);
+    let events = source::start(frames, context.run.part_size, options.concurrency + 1, spool);
+    let mut engine = Engine::new(context, out);
     let ended = engine.run(events).await;
-    if ended.is_err() {
-        engine.abort().await;
+    alive.abort();
+    if let Err(error) = &ended {
+        engine.give_up(error).await;
     }
     ended
 }
 
-struct Engine<'a, W> {
-    archive: &'a Archive,
-    run: &'a Run,
+struct Engine<W> {
+    context: Arc<Shared>,
     out: Writer<W>,
     open: BTreeMap<u64, Chunk>,
-    /// One permit a part that may be in flight.
-    flights: Arc<Semaphore>,
     sending: JoinSet<(u64, anyhow::Result<Sent>)>,
     completing: JoinSet<anyhow::Result<Object>>,
     /// Objects that wait for one with a smaller index, so that records are in order.
@@ -67,14 +81,12 @@ struct Engine<'a, W> {
     end: Option<StreamEnd>,
 }
 
-impl<'a, W: Write> Engine<'a, W> {
-    fn new(archive: &'a Archive, run: &'a Run, concurrency: usize, out: Writer<W>) -> Self {
+impl<W: Write> Engine<W> {
+    fn new(context: Arc<Shared>, out: Writer<W>) -> Self {
         Self {
-            archive,
-            run,
+            context,
             out,
             open: BTreeMap::new(),
-            flights: Arc::new(Semaphore::new(concurrency)),
             sending: JoinSet::new(),
             completing: JoinSet::new(),
             complete: BTreeMap::new(),
@@ -85,13 +97,12 @@ impl<'a, W: Write> Engine<'a, W> {
 
     async fn run(
         &mut self,
-        mut events: mpsc::Receiver<Result<Event, Error>>,
+        mut events: mpsc::Receiver<anyhow::Result<Event>>,
     ) -> anyhow::Result<StreamEnd> {
         loop {
             let waiting = self.open.len() + self.completing.len();
             if let (Some(end), 0) = (self.end, waiting) {
-                self.out.write(&end).and_then(|()| self.out.flush()).context("cannot write end")?;
-                return Ok(end);
+                return self.ended(end).await;
             }
             tokio::select! {
                 Some(sent) = self.sending.join_next() => self.sent(sent)?,
@@ -106,19 +117,13 @@ impl<'a, W: Write> Engine<'a, W> {
 
     fn take(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
-            Event::Part { chunk: index, number, body, permit } => {
+            Event::Part { chunk: index, number, body } => {
                 if !self.open.contains_key(&index) {
-                    self.open.insert(index, Chunk::begin(self.archive, self.run, index)?);
+                    self.open.insert(index, Chunk::begin(&self.context, index)?);
                 }
                 let chunk = self.open.get(&index).context("a part of no chunk")?;
-                let send = chunk.send(self.archive, number, body);
-                let flights = self.flights.clone();
-                self.sending.spawn(async move {
-                    let _flight = flights.acquire_owned().await;
-                    let sent = send.await;
-                    drop(permit);
-                    (index, sent)
-                });
+                let send = chunk.send(&self.context, number, body);
+                self.sending.spawn(async move { (index, send.await) });
             }
             Event::Chunk { end, parts } => {
                 let chunk = self.open.get_mut(&end.index).context("the end of no chunk")?;
@@ -142,7 +147,7 @@ impl<'a, W: Write> Engine<'a, W> {
         if self.open.get(&index).is_some_and(Chunk::is_stored)
             && let Some(chunk) = self.open.remove(&index)
         {
-            self.completing.spawn(chunk.complete(self.archive.clone()));
+            self.completing.spawn(chunk.complete(Arc::clone(&self.context)));
         }
     }
 
@@ -160,20 +165,47 @@ impl<'a, W: Write> Engine<'a, W> {
         Ok(())
     }
 
-    /// Abandons the parts in flight and gives back what the store keeps of them.
-    /// A chunk that is being completed is an object or is none: nobody can tell
-    /// before the store answers.
-    async fn abort(&mut self) {
+    /// Everything is stored.
+    async fn ended(&mut self, end: StreamEnd) -> anyhow::Result<StreamEnd> {
+        // What reads the end may rely on the journal.
+        self.context.ledger.note(end).await;
+        self.context.ledger.abort_the_rest(&self.context.archive).await;
+        self.out.write(&end).and_then(|()| self.out.flush()).context("cannot write end")?;
+        Ok(end)
+    }
+
+    /// Abandons the parts in flight. Where no later attempt can go on from here,
+    /// gives back what the store keeps of the others.
+    async fn give_up(&mut self, error: &anyhow::Error) {
         self.sending.shutdown().await;
-        let open = std::mem::take(&mut self.open);
-        let abort = async {
-            for chunk in open.into_values() {
-                chunk.abort(self.archive).await;
-            }
-            while self.completing.join_next().await.is_some() {}
-        };
-        if tokio::time::timeout(ABORT_FOR, abort).await.is_err() {
-            log::warn!("gave up aborting the uploads; their parts are billed until they are");
+        let changed = matches!(error.downcast_ref(), Some(Error::Changed { .. }));
+        let kept = self.context.ledger.is_kept() && !changed;
+        if changed {
+            self.context.ledger.give_up(format!("{error:#}")).await;
         }
+        let abort = async {
+            // A chunk that is being completed is an object or is none: nobody can
+            // tell before the store answers.
+            while self.completing.join_next().await.is_some() {}
+            if !kept {
+                self.abort().await;
+            }
+        };
+        let done = tokio::time::timeout(GIVE_UP_FOR, abort).await;
+        match kept {
+            true => log::info!("what is stored so far is kept for the next attempt"),
+            false if done.is_ok() => {}
+            false => {
+                log::warn!("gave up aborting the uploads; their parts are billed until they are");
+            }
+        }
+    }
+
+    async fn abort(&mut self) {
+        for chunk in std::mem::take(&mut self.open).into_values() {
+            chunk.abort(&self.context).await;
+        }
+        self.context.ledger.abort_the_rest(&self.context.archive).await;
+        intent::remove(&self.context.archive, &self.context.run.backup).await;
     }
 }

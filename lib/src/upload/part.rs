@@ -1,9 +1,34 @@
-//! Gathers the bytes of a chunk into parts, without copying them.
+//! Parts: gathered from the bytes of a chunk without copying them, and stored.
 
 use bytes::Bytes;
 use crc32fast::Hasher;
 
-use crate::store::PartBody;
+use crate::record::{self, Crc32, Digest};
+use crate::store::{PartBody, PartDone};
+
+/// A part that is stored, and our own digest of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// What the store acknowledged.
+    pub done: PartDone,
+    /// BLAKE3 of its bytes.
+    pub blake3: Digest,
+}
+
+impl From<record::Part> for Sent {
+    fn from(part: record::Part) -> Self {
+        let record::Part { number, size, etag, crc32: Crc32(crc32), blake3, .. } = part;
+        Self { done: PartDone { number, size, etag, crc32 }, blake3 }
+    }
+}
+
+impl Sent {
+    /// The note of this part in the journal; `index` is its chunk's number.
+    pub fn note(&self, index: u64) -> record::Part {
+        let PartDone { number, size, etag, crc32 } = self.done.clone();
+        record::Part { index, number, size, etag, crc32: Crc32(crc32), blake3: self.blake3 }
+    }
+}
 
 /// CRC-32 of two byte strings' concatenation, from theirs.
 pub fn combine(first: u32, second: u32, second_len: u64) -> u32 {

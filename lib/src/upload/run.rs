@@ -25,7 +25,7 @@ pub fn run_for(stream: &Stream, options: &Options, store: String) -> Result<Run,
     let parent = plan.and_then(|plan| plan.parent.as_ref());
     Ok(Run {
         version: VERSION,
-        run_id: Uuid::new_v4(),
+        run_id: resumed.map_or_else(Uuid::new_v4, |run| run.run_id),
         kind,
         created_at: plan.and_then(|plan| plan.created_at).unwrap_or(backup.time),
         backup,
@@ -40,8 +40,8 @@ pub fn run_for(stream: &Stream, options: &Options, store: String) -> Result<Run,
         hash: stream.hash,
         send_args: plan.map(|plan| plan.send_args.clone()).unwrap_or_default(),
         filter: Vec::new(),
-        storage_class: options.storage_class.clone(),
-        sse: options.sse.clone(),
+        storage_class: resumed.map_or(&options.storage_class, |run| &run.storage_class).clone(),
+        sse: resumed.map_or(&options.sse, |run| &run.sse).clone(),
     })
 }
 
@@ -116,7 +116,11 @@ mod tests {
             concurrency: 4,
             part_size: None,
             storage_class: "STANDARD".into(),
+            storage_class_small: "STANDARD".into(),
             sse: None,
+            journal: None,
+            state: "/nowhere/state.json".into(),
+            spool: None,
         }
     }
 

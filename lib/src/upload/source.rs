@@ -3,7 +3,9 @@
 //! Reading blocks, and a reader that waits for bytes must not hold up the parts
 //! that are under way. A permit is taken before a part is begun and travels with
 //! it, so the number of permits bounds the memory: a part that is being gathered
-//! counts as much as one that is being sent.
+//! counts as much as one that is being sent. Where there is a spool, a part that
+//! would make the reader wait goes to disk instead, and takes a permit when it
+//! comes back.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -12,7 +14,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::part::Gatherer;
-use crate::record::{ChunkEnd, Error, Frame, Frames, StreamEnd};
+use super::spool::{Spool, Spooled};
+use crate::record::{ChunkEnd, Frame, Frames, StreamEnd};
 use crate::store::PartBody;
 
 /// What the thread found, in the order of the stream.
@@ -25,9 +28,7 @@ pub enum Event {
         /// Its number within the chunk, counted from 1.
         number: u32,
         /// Its bytes.
-        body: PartBody,
-        /// Frees its memory's share of the budget when dropped.
-        permit: OwnedSemaphorePermit,
+        body: Waiting,
     },
     /// A chunk is complete; it has `parts` parts.
     Chunk {
@@ -40,19 +41,47 @@ pub enum Event {
     End(StreamEnd),
 }
 
-/// Reads `frames` to their end on a thread of its own. What it finds, or the
-/// error that ended it, comes out of the channel; nothing comes after either.
+/// A part that waits for its turn.
+#[derive(Debug)]
+pub enum Waiting {
+    /// In memory; the permit is its share of the budget.
+    Held(PartBody, OwnedSemaphorePermit),
+    /// On disk, and on the budget's waiting list when its turn comes.
+    Spooled(Spooled, Arc<Semaphore>),
+}
+
+impl Waiting {
+    /// The part in memory, and the permit to drop when it is not needed there.
+    ///
+    /// # Errors
+    /// Those of [`Spooled::load`].
+    pub async fn load(self) -> anyhow::Result<(PartBody, OwnedSemaphorePermit)> {
+        match self {
+            Self::Held(body, permit) => Ok((body, permit)),
+            Self::Spooled(spooled, budget) => {
+                let permit = budget.acquire_owned().await?;
+                Ok((spooled.load().await?, permit))
+            }
+        }
+    }
+}
+
+/// Reads `frames` to their end on a thread of its own, with at most `parts` parts
+/// in memory. What it finds, or the error that ended it, comes out of the channel;
+/// nothing comes after either.
 pub fn start<R: BufRead + Send + 'static>(
     frames: Frames<R>,
     part_size: u64,
     parts: usize,
-) -> mpsc::Receiver<Result<Event, Error>> {
+    spool: Option<Spool>,
+) -> mpsc::Receiver<anyhow::Result<Event>> {
     let (sender, receiver) = mpsc::channel(1);
     let source = Source {
         frames,
         gatherer: Gatherer::new(part_size),
         budget: Arc::new(Semaphore::new(parts)),
         permit: None,
+        spool,
         runtime: Handle::current(),
         sender,
         chunk: 0,
@@ -68,8 +97,9 @@ struct Source<R> {
     gatherer: Gatherer,
     budget: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
+    spool: Option<Spool>,
     runtime: Handle,
-    sender: mpsc::Sender<Result<Event, Error>>,
+    sender: mpsc::Sender<anyhow::Result<Event>>,
     chunk: u64,
     number: u32,
 }
@@ -86,7 +116,7 @@ impl<R: BufRead> Source<R> {
                     Err(Gone) => return,
                 },
                 Err(error) => {
-                    let _ = self.sender.blocking_send(Err(error));
+                    let _ = self.sender.blocking_send(Err(error.into()));
                     return;
                 }
             };
@@ -136,10 +166,36 @@ impl<R: BufRead> Source<R> {
 
     fn send_part(&mut self, body: Option<PartBody>) -> Result<(), Gone> {
         let Some(body) = body else { return Ok(()) };
+        let body = self.find_room(body)?;
+        self.number += 1;
+        self.send(Event::Part { chunk: self.chunk, number: self.number, body })
+    }
+
+    /// Where the part waits. With a spool, whatever is free first: memory for the
+    /// next part, or a slot on disk for this one.
+    fn find_room(&mut self, body: PartBody) -> Result<Waiting, Gone> {
         // There since the first byte of this part was taken.
         let permit = self.permit.take().ok_or(Gone)?;
-        self.number += 1;
-        self.send(Event::Part { chunk: self.chunk, number: self.number, body, permit })
+        let Some(spool) = &self.spool else { return Ok(Waiting::Held(body, permit)) };
+        let (memory, disk) = self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                memory = self.budget.clone().acquire_owned() => (memory.ok(), None),
+                disk = spool.room() => (None, disk),
+            }
+        });
+        let Some(room) = disk else {
+            self.permit = memory;
+            return Ok(Waiting::Held(body, permit));
+        };
+        self.permit = Some(permit);
+        match spool.put(&body, room) {
+            Ok(spooled) => Ok(Waiting::Spooled(spooled, Arc::clone(&self.budget))),
+            Err(failure) => {
+                let _ = self.sender.blocking_send(Err(failure.into()));
+                Err(Gone)
+            }
+        }
     }
 
     fn send(&self, event: Event) -> Result<(), Gone> {
