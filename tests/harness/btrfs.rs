@@ -79,6 +79,11 @@ impl Btrfs {
         path
     }
 
+    /// Deletes the subvolume at `path`.
+    pub fn delete(&self, path: &Path) {
+        btrfs(["subvolume".as_ref(), "delete".as_ref(), path.as_os_str()]);
+    }
+
     /// Makes a read-only snapshot of `source` at `path`, which is relative to
     /// the root.
     pub fn snapshot(&self, source: &Path, path: impl AsRef<Path>) -> PathBuf {

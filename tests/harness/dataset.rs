@@ -33,7 +33,7 @@ impl Dataset {
     /// compression makes smaller.
     pub fn fill(&mut self, bulk: u64) -> &mut Self {
         self.small_files();
-        self.bulk(bulk);
+        self.bulk("bulk", bulk);
         self.names();
         self.links();
         self.metadata();
@@ -46,6 +46,25 @@ impl Dataset {
         self.change_contents();
         self.change_tree();
         self.change_metadata();
+        self
+    }
+
+    /// A little of everything, and `bulk` new bytes; as often as one likes.
+    pub fn churn(&mut self, bulk: u64) -> &mut Self {
+        let folder = format!("churn-{:x}", self.random.next_u64());
+        for number in 0..20 {
+            let len = self.random.random_range(0..9000);
+            self.write(format!("{folder}/{number}"), len);
+        }
+        self.bulk(&format!("{folder}/bulk"), bulk);
+        fs::hard_link(self.at(&folder).join("0"), self.at(&folder).join("hard")).unwrap();
+        clone(&self.at(&folder).join("bulk/0"), &self.at(&folder).join("reflink"));
+        let mut others: Vec<_> = fs::read_dir(&self.dir).unwrap().flatten().collect();
+        others.retain(|it| it.file_name().to_string_lossy().starts_with("churn-"));
+        if others.len() > 3 {
+            let at = self.random.random_range(0..others.len());
+            fs::remove_dir_all(others.swap_remove(at).path()).unwrap();
+        }
         self
     }
 
@@ -77,10 +96,12 @@ impl Dataset {
         }
     }
 
-    fn bulk(&mut self, bulk: u64) {
-        fs::create_dir_all(self.at("bulk")).unwrap();
+    /// Files in a new `folder` that hold `bulk` bytes, which no compression makes
+    /// smaller.
+    pub fn bulk(&mut self, folder: &str, bulk: u64) {
+        fs::create_dir_all(self.at(folder)).unwrap();
         for number in 0..bulk.div_ceil(BULK_FILE) {
-            let mut file = File::create(self.at(format!("bulk/{number}"))).unwrap();
+            let mut file = File::create(self.at(format!("{folder}/{number}"))).unwrap();
             let mut left = BULK_FILE.min(bulk - number * BULK_FILE);
             while left > 0 {
                 let piece = self.bytes(left.min(1 << 20) as usize);

@@ -84,6 +84,12 @@ impl Host {
         names
     }
 
+    /// The same with a variable more in the environment of its programs.
+    pub fn with_env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
     /// The filesystem.
     pub fn fs(&self) -> &Btrfs {
         &self.fs

@@ -13,6 +13,7 @@ mod compare;
 pub mod conformance;
 mod dataset;
 mod host;
+pub mod kill;
 pub mod program;
 pub mod s3;
 

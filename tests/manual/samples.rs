@@ -54,7 +54,7 @@ pub fn samples() -> Vec<Sample> {
         plain("intent.json", &intent()),
         record("upload", &upload()),
         record("attempt", &Attempt { at: time() }),
-        record("lost", &Lost { index: 1, upload_id: "id".into() }),
+        record("lost", &Lost { index: 1, upload_id: Some("id".into()) }),
         record("part", &part()),
         record("abandoned", &Abandoned { reason: "why".into() }),
     ]

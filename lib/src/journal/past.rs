@@ -112,6 +112,8 @@ impl Past {
             Lost::TYPE => {
                 let lost: Lost = raw.decode().ok()?;
                 self.begun.remove(&lost.index);
+                self.objects.remove(&lost.index);
+                self.end = None;
             }
             <StreamEnd as Typed>::TYPE => self.end = Some(raw.decode().ok()?),
             Abandoned::TYPE => self.abandoned = Some(raw.decode::<Abandoned>().ok()?.reason),

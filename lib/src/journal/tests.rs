@@ -62,7 +62,7 @@ fn lines() -> Vec<String> {
         to_line(&part(1, 2)),
         to_line(&object(0)),
         attempt(),
-        to_line(&Lost { index: 1, upload_id: "b".into() }),
+        to_line(&Lost { index: 1, upload_id: Some("b".into()) }),
         to_line(&upload(1, "c")),
         to_line(&part(1, 1)),
         to_line(&object(1)),
@@ -121,6 +121,17 @@ fn a_lost_upload_is_forgotten_and_may_be_begun_again() {
     let past = read(&text[..11].concat()).unwrap();
     assert_eq!(past.begun[&1].upload.id, "c");
     assert_eq!(past.begun[&1].parts.keys().collect::<Vec<_>>(), [&1]);
+}
+
+#[test]
+fn a_lost_object_makes_a_run_unfinished_that_was_uploaded() {
+    let text = lines();
+    let uploaded = text[..13].concat();
+    assert_eq!(read(&uploaded).unwrap().stage(), Stage::Uploaded);
+    let lost = to_line(&Lost { index: 1, upload_id: None }).unwrap();
+    let past = read(&format!("{uploaded}{lost}\n")).unwrap();
+    assert_eq!(past.stage(), Stage::Unfinished);
+    assert_eq!(past.objects.keys().collect::<Vec<_>>(), [&0]);
 }
 
 #[test]

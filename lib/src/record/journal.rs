@@ -4,8 +4,8 @@
 //! the first byte is sent. Then, in the order in which they happened: an
 //! `attempt` for each start of an upload, an `upload` for each chunk that was
 //! begun, a `part` for each part that the store acknowledged, an `object` for each
-//! chunk that was completed, a `lost` for each upload that the store no longer
-//! has, and at last an `end` when all is stored, or an `abandoned`. A torn last
+//! chunk that was completed, a `lost` for each chunk of which the store lost
+//! something, and at last an `end` when all is stored, or an `abandoned`. A torn last
 //! line is what a crash leaves and is ignored.
 
 use serde::{Deserialize, Serialize};
@@ -20,14 +20,15 @@ pub struct Attempt {
     pub at: Time,
 }
 
-/// The store no longer has an upload, and no object came of it: a lifecycle rule
-/// or another machine aborted it.
+/// The store no longer has what was stored of a chunk: a lifecycle rule or
+/// another machine removed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     /// The chunk's number.
     pub index: u64,
-    /// The store's name for the upload.
-    pub upload_id: String,
+    /// The store's name for the upload that is gone; null where it was a complete
+    /// object.
+    pub upload_id: Option<String>,
 }
 
 /// A chunk's multipart upload was begun.

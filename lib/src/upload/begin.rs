@@ -80,7 +80,7 @@ async fn go_on(context: &Context, index: u64, begun: Begun) -> Result<Option<Sta
             }
             let url = store.locate(upload.key.as_str());
             log::warn!("the store has lost the unfinished upload of {url}: it begins anew");
-            context.ledger.note(Lost { index, upload_id: upload.id }).await;
+            context.ledger.note(Lost { index, upload_id: Some(upload.id) }).await;
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -101,6 +101,7 @@ async fn look(context: &Context, key: &Key, object: Object) -> Result<Option<Sta
     match store.head(key).await? {
         None => {
             log::warn!("{url} is gone: the chunk is uploaded again");
+            context.ledger.note(Lost { index: object.index, upload_id: None }).await;
             Ok(None)
         }
         Some(meta)

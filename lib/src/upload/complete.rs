@@ -92,7 +92,7 @@ async fn tell_apart(
         return Err(error.into());
     }
     let index = ended.end.index;
-    context.ledger.note(Lost { index, upload_id: upload.id.clone() }).await;
+    context.ledger.note(Lost { index, upload_id: Some(upload.id.clone()) }).await;
     Err(Error::Lost { cause: error })
 }
 
