@@ -7,8 +7,9 @@ use bts::chain::{self, Field, Selected};
 use bts::cli::{Common, Outcome, block_on, stdin, stdin_is_data};
 use bts::config::Config;
 use bts::exit::{Failure, Status};
+use bts::journal;
 use bts::names::Name;
-use bts::publish::publish_records;
+use bts::publish::{publish_noted, publish_records};
 use bts::store::{Archive, Key};
 use clap::{Args, Parser, Subcommand};
 
@@ -30,7 +31,7 @@ enum Verb {
     ///
     /// Reads them on stdin. Checks them against the store, writes the manifest,
     /// then moves the subvolume's current.json. Prints a `current` record.
-    Publish,
+    Publish(Publish),
 
     /// Print which backup each subvolume stands at
     ///
@@ -45,6 +46,14 @@ enum Verb {
     ///
     /// As records for bts-get, or as bare values for a shell.
     Chain(Chain),
+}
+
+#[derive(Args, Debug)]
+struct Publish {
+    /// Publish the run of this subvolume whose journal says that all of it is
+    /// stored; reads no input
+    #[arg(long, value_name = "NAME")]
+    subvolume: Option<Name>,
 }
 
 #[derive(Args, Debug)]
@@ -88,7 +97,7 @@ impl Cli {
     /// What stdout carries.
     pub fn output(&self) -> Outcome {
         match &self.verb {
-            Verb::Publish | Verb::Current(_) => Outcome::Records,
+            Verb::Publish(_) | Verb::Current(_) => Outcome::Records,
             Verb::Chain(chain) if chain.print0.is_empty() => Outcome::Records,
             Verb::Chain(_) | Verb::Show(_) => Outcome::Bytes,
         }
@@ -96,7 +105,7 @@ impl Cli {
 
     /// Carries the arguments out.
     pub fn run(self) -> anyhow::Result<Status> {
-        if let Verb::Publish = self.verb {
+        if let Verb::Publish(Publish { subvolume: None }) = self.verb {
             stdin_is_data("what bts-put prints")?;
         }
         let config = self.common.config()?;
@@ -112,13 +121,23 @@ impl Cli {
 impl Verb {
     async fn run(self, archive: &Archive, config: &Config, out: impl Write) -> anyhow::Result<()> {
         match self {
-            Self::Publish => {
-                let input = stdin()?;
-                publish_records(archive, input, &config.s3.storage_class_manifest, out).await
-            }
+            Self::Publish(which) => which.run(archive, config, out).await,
             Self::Current(which) => chain::write_current(archive, which.names(config), out).await,
             Self::Show(which) => chain::write_manifest(archive, &which.selected()?, out).await,
             Self::Chain(chain) => chain.print(archive, out).await,
+        }
+    }
+}
+
+impl Publish {
+    async fn run(self, archive: &Archive, config: &Config, out: impl Write) -> anyhow::Result<()> {
+        let class = &config.s3.storage_class_manifest;
+        match &self.subvolume {
+            None => publish_records(archive, stdin()?, class, out).await,
+            Some(name) => {
+                let path = journal::path(&config.global.state_path, name);
+                publish_noted(archive, &path, class, out).await
+            }
         }
     }
 }

@@ -13,11 +13,12 @@ use bts::time::Time;
 use clap::{Parser, ValueEnum};
 use jiff::tz::TimeZone;
 
-/// Decide what to back up: full, incremental or nothing, for each subvolume, and
-/// why
+/// Decide what to back up: full, incremental, on with what was begun, or nothing,
+/// for each subvolume, and why
 ///
-/// Reads what `bts-manifest current --all` writes, looks at the subvolumes and
-/// their snapshots, and prints a plan for each. Makes and deletes nothing.
+/// Reads what `bts-manifest current --all` writes, looks at the subvolumes, their
+/// snapshots and the journals, and prints a plan for each. Makes and deletes
+/// nothing.
 #[derive(Parser, Debug)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
@@ -46,16 +47,21 @@ pub struct Cli {
     #[arg(long, conflicts_with_all = ["once", "full", "subvolumes", "new_archive", "now"])]
     settle: bool,
 
+    /// Print the runs that a later attempt goes on with; reads no input
+    #[arg(long,
+        conflicts_with_all = ["settle", "once", "full", "subvolumes", "new_archive", "now"])]
+    unfinished: bool,
+
     /// Print settings of the config; reads no input
     #[arg(long, requires = "print0",
-        conflicts_with_all = ["settle", "once", "full", "subvolumes", "new_archive", "now"])]
+        conflicts_with_all = ["settle", "unfinished", "once", "full", "subvolumes", "new_archive", "now"])]
     settings: bool,
 
     /// Print only these values, each ended by a NUL byte
     ///
     /// Of a plan: name, action, reason, path, snapshot, parent, send_args, backup,
-    /// record. With --settle: name, snapshot, reason. With --settings: lock, state,
-    /// base_dir, store.
+    /// record. With --settle: name, snapshot, reason. With --unfinished: name, snapshot,
+    /// backup. With --settings: lock, state, base_dir, store.
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
     print0: Vec<String>,
 
@@ -88,6 +94,9 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<Status> {
         if self.settings {
             self.print_settings()?;
+        } else if self.unfinished {
+            let fields = parse_fields(&self.print0)?;
+            write(&plan::unfinished(&self.common.config()?)?, &fields)?;
         } else if self.settle {
             let fields = parse_fields(&self.print0)?;
             let (config, published) = self.input("what `bts-manifest publish` writes")?;
@@ -95,7 +104,7 @@ impl Cli {
         } else {
             let fields = parse_fields(&self.print0)?;
             let (config, currents) = self.input("what `bts-manifest current --all` writes")?;
-            write(&plan::tonight(&config, &self.options(), &currents)?, &fields)?;
+            write(&plan::tonight(&config, &self.options(&config), &currents)?, &fields)?;
         }
         Ok(Status::Done)
     }
@@ -109,8 +118,10 @@ impl Cli {
         Ok((config, currents))
     }
 
-    fn options(&self) -> Options {
+    fn options(&self, config: &Config) -> Options {
         Options {
+            // A plan needs no store; without one nothing is gone on with.
+            store: self.common.settings(config).ok().map(|settings| settings.url),
             once: self.once,
             full: self.full,
             new_archive: self.new_archive,

@@ -1,14 +1,15 @@
-//! The rules: full, incremental or nothing, and why.
+//! The rules: full, incremental or nothing, or on with what was begun, and why.
 
 use std::path::{Path, PathBuf};
 
 use super::Options;
 use super::cadence::{Age, Cadence};
-use super::parent;
+use super::{parent, unfinished};
 use crate::btrfs::Found;
 use crate::config::{Config, Subvolume};
+use crate::journal::Past;
 use crate::names::{BackupId, Kind, SnapshotName};
-use crate::record::{Action, Current, Parent, Plan, SnapshotPlace, VERSION};
+use crate::record::{Action, Current, Parent, Plan, Run, Snapshot, SnapshotPlace, VERSION};
 use crate::time::Time;
 
 /// What is known of one subvolume.
@@ -24,6 +25,8 @@ pub(super) struct Case<'a> {
     pub(super) snapshots: &'a [Found],
     /// Its newest backup in the archive.
     pub(super) current: Option<&'a Current>,
+    /// What the journal tells of its last run in the same archive.
+    pub(super) past: Option<&'a Past>,
 }
 
 /// What is to be done, and why.
@@ -36,36 +39,83 @@ enum Verdict {
 
 /// The plan for one subvolume.
 pub(super) fn decide(config: &Config, options: &Options, case: Case<'_>) -> Plan {
-    let (action, kind, reason, parent) = match judge(config, options, &case) {
-        Verdict::Full(reason) => (Action::Full, Some(Kind::Full), reason, None),
-        Verdict::Incremental(reason, parent) => {
-            (Action::Incremental, Some(Kind::Incremental), reason, Some(*parent))
+    let cadence = Cadence::new(config.schedule.run_at, &options.now);
+    let Some(past) = case.past else { return afresh(config, options, &case, &cadence) };
+    let date = cadence.date(past.run.created_at);
+    match unfinished::judge(past, &case, options.full) {
+        Ok(on) => {
+            let (action, reason, run) = (on.action(), on.reason(past, date), &past.run);
+            go_on(run, on.parent(), Plan { action, reason, ..nothing(&case) })
         }
-        Verdict::Skip(reason) => (Action::Skip, None, reason, None),
-    };
-    let snapshot = kind.map(|kind| new_snapshot(&case, kind, &options.now));
-    let created_at = snapshot.as_ref().map(|snapshot| snapshot.time);
-    let backup = snapshot
-        .as_ref()
-        .map(|snapshot| BackupId::new(snapshot.subvolume.clone(), snapshot.kind, snapshot.time));
+        Err(why) => {
+            let plan = afresh(config, options, &case, &cadence);
+            let reason = format!("{}; the run of {date} is not gone on with: {why}", plan.reason);
+            Plan { reason, ..plan }
+        }
+    }
+}
+
+/// A plan in which nothing is due.
+fn nothing(case: &Case<'_>) -> Plan {
     Plan {
         version: VERSION,
         subvolume: case.subvolume.name.clone(),
         path: text(&case.subvolume.path),
-        action,
-        reason,
-        backup,
-        kind,
-        created_at,
-        snapshot: snapshot.map(|snapshot| place(case.base_dir, &snapshot)),
-        parent,
-        send_args: config.snapshots.send_args.clone(),
+        action: Action::Skip,
+        reason: String::new(),
+        backup: None,
+        kind: None,
+        created_at: None,
+        snapshot: None,
+        parent: None,
+        send_args: Vec::new(),
         run: None,
         nested: case.nested.iter().map(|path| text(path)).collect(),
     }
 }
 
-fn judge(config: &Config, options: &Options, case: &Case<'_>) -> Verdict {
+/// Fills in what the run has settled.
+fn go_on(run: &Run, parent: Option<Parent>, plan: Plan) -> Plan {
+    let snapshot = run.snapshot.as_ref();
+    let place = |snapshot: &Snapshot| SnapshotPlace {
+        name: snapshot.name.clone(),
+        path: snapshot.path.clone(),
+    };
+    Plan {
+        backup: Some(run.backup.clone()),
+        kind: Some(run.kind),
+        created_at: Some(run.created_at),
+        snapshot: snapshot.map(place),
+        parent,
+        send_args: run.send_args.clone(),
+        run: (plan.action == Action::Resume).then(|| Box::new(run.clone())),
+        ..plan
+    }
+}
+
+fn afresh(config: &Config, options: &Options, case: &Case<'_>, cadence: &Cadence) -> Plan {
+    let (action, kind, reason, parent) = match judge(config, options, case, cadence) {
+        Verdict::Full(reason) => (Action::Full, Kind::Full, reason, None),
+        Verdict::Incremental(reason, parent) => {
+            (Action::Incremental, Kind::Incremental, reason, Some(*parent))
+        }
+        Verdict::Skip(reason) => return Plan { reason, ..nothing(case) },
+    };
+    let snapshot = new_snapshot(case, kind, &options.now);
+    Plan {
+        action,
+        reason,
+        backup: Some(BackupId::new(snapshot.subvolume.clone(), kind, snapshot.time)),
+        kind: Some(kind),
+        created_at: Some(snapshot.time),
+        snapshot: Some(place(case.base_dir, &snapshot)),
+        parent,
+        send_args: config.snapshots.send_args.clone(),
+        ..nothing(case)
+    }
+}
+
+fn judge(config: &Config, options: &Options, case: &Case<'_>, cadence: &Cadence) -> Verdict {
     if options.full {
         return Verdict::Full("--full asks for a full backup".to_owned());
     }
@@ -78,9 +128,8 @@ fn judge(config: &Config, options: &Options, case: &Case<'_>) -> Verdict {
             "the archive has lost {count} of the objects that the last backup needs, first {first}"
         ));
     }
-    let cadence = Cadence::new(config.schedule.run_at, &options.now);
     if !options.once
-        && let Some(reason) = full_is_due(config, &cadence, current)
+        && let Some(reason) = full_is_due(config, cadence, current)
     {
         return Verdict::Full(reason);
     }
@@ -91,7 +140,7 @@ fn judge(config: &Config, options: &Options, case: &Case<'_>) -> Verdict {
     if options.once {
         return Verdict::Incremental("--once asks for a backup".to_owned(), parent);
     }
-    match incremental_is_due(config, &cadence, current) {
+    match incremental_is_due(config, cadence, current) {
         Ok(reason) => Verdict::Incremental(reason, parent),
         Err(reason) => Verdict::Skip(reason),
     }

@@ -1,4 +1,7 @@
-//! Which local snapshot an incremental can build on.
+//! Which local snapshot an incremental can build on, and which one a run was
+//! sending.
+
+use std::path::Path;
 
 use uuid::Uuid;
 
@@ -29,6 +32,26 @@ pub(super) fn find(current: &Current, snapshots: &[Found]) -> Result<Parent, Str
     found
         .map(|found| parent(current, found, uuid))
         .ok_or_else(|| why_not(recorded, uuid, snapshots))
+}
+
+/// The snapshot that the stream `recorded` was made of: it must give the same
+/// stream again, to the name.
+pub(super) fn sent<'a>(recorded: &Snapshot, snapshots: &'a [Found]) -> Result<&'a Found, String> {
+    let Snapshot { name, path, uuid, ctransid, .. } = recorded;
+    let Some(found) = snapshots.iter().find(|found| found.path == Path::new(path)) else {
+        return Err(format!("its snapshot {name} is not there any more"));
+    };
+    let Found { info, .. } = found;
+    if !info.read_only {
+        return Err(format!("its snapshot {name} has been made writable"));
+    }
+    if Some(stream_uuid(found)) != *uuid {
+        return Err(format!("another snapshot has taken the name {name} of its own"));
+    }
+    if Some(info.ctransid) != *ctransid {
+        return Err(format!("its snapshot {name} has been changed since"));
+    }
+    Ok(found)
 }
 
 /// The UUID that `btrfs send -p` puts into the stream for this parent.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 
-use crate::record::{Plan, Prune, SnapshotPlace, to_line};
+use crate::record::{Plan, Prune, Run, SnapshotPlace, to_line};
 
 /// A record whose fields can be printed one by one.
 pub trait Fields {
@@ -24,13 +24,13 @@ pub trait Fields {
 pub enum PlanField {
     /// The subvolume's name
     Name,
-    /// full, incremental, resume or skip
+    /// full, incremental, resume, publish or skip
     Action,
     /// Why
     Reason,
     /// The subvolume's path
     Path,
-    /// The path of the snapshot to make
+    /// The path of the snapshot to make, or to send again
     Snapshot,
     /// The path of the parent's snapshot
     Parent,
@@ -80,6 +80,32 @@ impl Fields for Prune {
             PruneField::Name => self.subvolume.to_string(),
             PruneField::Snapshot => path(Some(&self.snapshot)),
             PruneField::Reason => self.reason.clone(),
+        })
+    }
+}
+
+/// A value of a run that `bts-plan --unfinished --print0` can print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum RunField {
+    /// The subvolume's name
+    Name,
+    /// The path of the snapshot that it sends
+    Snapshot,
+    /// The backup's id
+    Backup,
+}
+
+impl Fields for Run {
+    type Field = RunField;
+
+    fn field(&self, field: &RunField) -> io::Result<String> {
+        Ok(match field {
+            RunField::Name => self.backup.subvolume.to_string(),
+            RunField::Snapshot => {
+                self.snapshot.as_ref().map(|s| s.path.clone()).unwrap_or_default()
+            }
+            RunField::Backup => self.backup.to_string(),
         })
     }
 }

@@ -1,45 +1,66 @@
 //! Which local snapshots may go once a backup is published.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use crate::btrfs::Found;
 use crate::names::SnapshotName;
 use crate::record::{Current, Prune, SnapshotPlace};
 
-/// The snapshots of the published backup's subvolume that are neither among the
-/// newest `retain` nor the published one, on which the next incremental builds.
+/// The snapshots of the published backup's subvolume that nothing needs: those
+/// that failed runs left behind, and those that are neither among the newest
+/// `retain` nor the published one, on which the next incremental builds. Those
+/// that are `needed`, by unfinished runs, are no part of it.
 ///
 /// Newest goes by the transaction that made a snapshot, never by a clock. Only
 /// what is read-only and has the name that this tool gives is ever named. When
 /// the published snapshot is not there, something is odd, and nothing goes.
-pub(super) fn prune(published: &Current, snapshots: &[Found], retain: u32) -> Vec<Prune> {
+pub(super) fn prune(
+    published: &Current,
+    snapshots: &[Found],
+    needed: &BTreeSet<String>,
+    retain: u32,
+) -> Vec<Prune> {
     let subvolume = &published.subvolume;
     let is_ours = |found: &&Found| {
         let name = found.name.parse::<SnapshotName>();
         found.info.read_only && name.is_ok_and(|name| name.subvolume == *subvolume)
     };
-    let mut ours: Vec<_> = snapshots.iter().filter(is_ours).collect();
-    ours.sort_by_key(|found| Reverse((found.info.otransid, &found.name)));
-    if !snapshots.iter().any(|found| holds(published, found)) {
+    let is_it = |found: &&Found| holds(published, found);
+    let Some(made) = snapshots.iter().filter(is_it).map(|found| found.info.otransid).max() else {
         log::warn!(
             "{subvolume}: the published snapshot {} is not there: no snapshot is named for deletion",
             published.snapshot.name
         );
         return Vec::new();
-    }
+    };
+    let ours = snapshots.iter().filter(is_ours).filter(|found| !needed.contains(&found.name));
+    let (left, mut kept): (Vec<_>, Vec<_>) = ours.partition(|found| is_left(found, made));
+    kept.sort_by_key(|found| Reverse((found.info.otransid, &found.name)));
     let retain = usize::try_from(retain).unwrap_or(usize::MAX);
-    let old = ours.into_iter().skip(retain).filter(|found| !holds(published, found));
-    let prune = |found: &Found| Prune {
+    let old = kept.into_iter().skip(retain).filter(|found| !is_it(found));
+    let prune = |found: &Found, reason: &str| Prune {
         subvolume: subvolume.clone(),
         snapshot: SnapshotPlace {
             name: found.name.clone(),
             path: found.path.to_string_lossy().into_owned(),
         },
-        reason: format!(
-            "it is none of the newest {retain} (snapshots.retain), and the last backup is another"
-        ),
+        reason: reason.to_owned(),
     };
-    old.map(prune).collect()
+    let beyond = format!(
+        "it is none of the newest {retain} (snapshots.retain), and the last backup is another"
+    );
+    let left = left.into_iter().map(|found| prune(found, LEFT));
+    left.chain(old.map(|found| prune(found, &beyond))).collect()
+}
+
+const LEFT: &str = "a run that published nothing made it, and no other goes on with it";
+
+/// Whether a run that failed left it behind: only such a one is younger than the
+/// published snapshot, which was `made` by that transaction. What was received is
+/// of a restore.
+fn is_left(found: &Found, made: u64) -> bool {
+    found.info.otransid > made && found.info.received_uuid.is_none()
 }
 
 /// Whether this is the snapshot that the backup was made of, or its restored twin.
@@ -58,7 +79,7 @@ mod tests {
     use uuid::Uuid;
 
     fn names(snapshots: &[Found], retain: u32) -> Vec<String> {
-        let prunes = prune(&current("data"), snapshots, retain);
+        let prunes = prune(&current("data"), snapshots, &BTreeSet::new(), retain);
         prunes.into_iter().map(|prune| prune.snapshot.name).collect()
     }
 
@@ -93,7 +114,7 @@ mod tests {
     #[test]
     fn a_prune_says_what_and_why() {
         let snapshots = [recorded(), ours(1, 1)];
-        let [prune] = prune(&current("data"), &snapshots, 1).try_into().unwrap();
+        let [prune] = prune(&current("data"), &snapshots, &BTreeSet::new(), 1).try_into().unwrap();
         assert_eq!(prune.subvolume.as_str(), "data");
         assert_eq!(prune.snapshot.path, "/snapshots/data__20260201T020000Z__inc");
         assert_eq!(

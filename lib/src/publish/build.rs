@@ -9,8 +9,9 @@ use super::key_of;
 use crate::chain::Link;
 use crate::exit::Failure;
 use crate::manifest::{ChunkEntry, Manifest, PartDigests, Pointer, Storage, parse, to_bytes};
+use crate::names::BackupId;
 use crate::record::{Digest, Object};
-use crate::store::{Archive, Key};
+use crate::store::{Archive, BadKey, Key, Url};
 
 /// Who wrote a manifest. It is no version of the program: an upgrade between a
 /// crash and the rerun must not change a manifest's bytes. It changes when what
@@ -38,9 +39,12 @@ pub(super) struct Made {
     pub(super) pointer: Bytes,
 }
 
-/// The whole key of the run's manifest.
-pub(super) fn manifest_key(archive: &Archive, finished: &Finished) -> Result<Key, Failure> {
-    key_of(archive, format_args!("{}/manifest.json", finished.run.backup))
+/// The whole key of a backup's manifest, in the archive at `url`.
+///
+/// # Errors
+/// When it is too long for a key.
+pub fn manifest_key(url: &Url, backup: &BackupId) -> Result<Key, BadKey> {
+    url.key(format_args!("{backup}/manifest.json"))
 }
 
 /// The part digests, where the upload kept them.
@@ -67,7 +71,7 @@ pub(super) fn manifest(
     parts: Option<&Parts>,
     class: String,
 ) -> anyhow::Result<Made> {
-    let key = manifest_key(archive, finished)?;
+    let key = manifest_key(&archive.url, &finished.run.backup)?;
     let manifest = fields(finished, parts, class);
     let bytes = to_bytes(&manifest)?;
     parse(&bytes, &archive.store.locate(key.as_str()))?;

@@ -5,17 +5,21 @@
 //! whole chain, the manifest, and the pointer last. Wherever this stops,
 //! `current.json` names a backup that restores, and the same records can be
 //! published again: what is there with our exact bytes counts as done, what is
-//! there with other bytes is never replaced.
+//! there with other bytes is never replaced. The records come from the upload
+//! itself or, after a crash, from the journal of its run.
 //!
 //! That the bytes are right was proved by whoever made the records; here they
 //! are held against what the store says.
 
 mod build;
 mod finished;
+mod noted;
 mod verify;
 mod write;
 
+pub use build::manifest_key;
 pub use finished::{Finished, read};
+pub use noted::publish_noted;
 
 use std::io::{BufRead, Write};
 
@@ -39,9 +43,12 @@ pub async fn publish_records<R: BufRead, W: Write>(
     out: W,
 ) -> anyhow::Result<()> {
     let finished = read(&mut Reader::new(input, "stdin"))?;
-    let current = publish(archive, &finished, storage_class).await?;
+    print(&publish(archive, &finished, storage_class).await?, out)
+}
+
+fn print(current: &Current, out: impl Write) -> anyhow::Result<()> {
     let mut out = Writer::new(out);
-    out.write(&current)
+    out.write(current)
         .and_then(|()| out.write(&ListEnd { backups: 1 }))
         .and_then(|()| out.flush())
         .context("writing to stdout")
@@ -61,7 +68,7 @@ pub async fn publish(
     storage_class: &str,
 ) -> anyhow::Result<Current> {
     let write = write::Exactly { archive, storage_class };
-    let manifest_key = build::manifest_key(archive, finished)?;
+    let manifest_key = manifest_key(&archive.url, &finished.run.backup)?;
     let before = chain::pointer(archive, &finished.run.backup.subvolume).await?;
     let published = before.as_ref().is_some_and(|before| before.key == manifest_key);
     if !published {
@@ -86,7 +93,18 @@ pub async fn publish(
         let key = chain::pointer_key(archive, &current.subvolume)?;
         write.point(&key, made.pointer, condition(before)).await?;
     }
+    remove_intent(archive, &finished.run).await;
     Ok(current)
+}
+
+/// What kept the clean-up off the unpublished chunks is of no use any more.
+/// Credentials for backups need not be able to delete, and nothing is lost where
+/// it stays.
+async fn remove_intent(archive: &Archive, run: &Run) {
+    let Ok(key) = key_of(archive, format_args!("{}/intent.json", run.backup)) else { return };
+    if let Err(error) = archive.store.delete(&key).await {
+        log::debug!("{error}; it does no harm there");
+    }
 }
 
 /// An incremental goes on from the current backup and from no other: two that

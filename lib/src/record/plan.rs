@@ -17,6 +17,8 @@ pub enum Action {
     Incremental,
     /// Send an existing snapshot again and go on where its run stopped.
     Resume,
+    /// Everything is stored: publish it, and send nothing.
+    Publish,
     /// Nothing is due.
     Skip,
 }
@@ -28,6 +30,7 @@ impl Action {
             Self::Full => "full",
             Self::Incremental => "incremental",
             Self::Resume => "resume",
+            Self::Publish => "publish",
             Self::Skip => "skip",
         }
     }
@@ -76,9 +79,10 @@ pub struct Plan {
     pub kind: Option<Kind>,
     /// The snapshot's time, which is also the backup's; null when nothing is due.
     pub created_at: Option<Time>,
-    /// The snapshot to make, or for a resume to send again.
+    /// The snapshot to make, for a resume to send again, for a publish the one
+    /// that was sent; null when nothing is due.
     pub snapshot: Option<SnapshotPlace>,
-    /// What an incremental builds on.
+    /// What an incremental that is to be sent builds on.
     pub parent: Option<Parent>,
     /// Extra arguments for `btrfs send`.
     #[serde(default)]

@@ -66,6 +66,24 @@ impl fmt::Display for Url {
     }
 }
 
+impl Url {
+    /// The prefix of all keys of the archive; empty, or ends with `/`.
+    pub fn prefix(&self) -> String {
+        match self {
+            Self::S3 { prefix, .. } if !prefix.is_empty() => format!("{prefix}/"),
+            _ => String::new(),
+        }
+    }
+
+    /// The whole key of `relative` below the prefix.
+    ///
+    /// # Errors
+    /// When it is too long for a key.
+    pub fn key(&self, relative: impl fmt::Display) -> Result<Key, BadKey> {
+        format!("{}{relative}", self.prefix()).parse()
+    }
+}
+
 /// How to reach a store; what a directory does not need it ignores.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -118,10 +136,7 @@ pub struct Archive {
 impl Archive {
     /// The prefix of all keys of the archive; empty, or ends with `/`.
     pub fn prefix(&self) -> String {
-        match &self.url {
-            Url::S3 { prefix, .. } if !prefix.is_empty() => format!("{prefix}/"),
-            _ => String::new(),
-        }
+        self.url.prefix()
     }
 
     /// The whole key of `relative` below the prefix.
@@ -129,7 +144,7 @@ impl Archive {
     /// # Errors
     /// When it is too long for a key.
     pub fn key(&self, relative: impl fmt::Display) -> Result<Key, BadKey> {
-        format!("{}{relative}", self.prefix()).parse()
+        self.url.key(relative)
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) enum Completion {
 
 type Twist = Box<dyn Fn(u32, Result<Get>) -> Result<Get> + Send + Sync>;
 
-/// Hands calls on to `inner`. Every head, get and put is one call.
+/// Hands calls on to `inner`. Every head, get, put and delete is one call.
 pub(crate) struct Faulty {
     inner: Shared,
     calls: AtomicU32,
@@ -161,7 +161,7 @@ impl Store for Faulty {
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.inner.delete(key).await
+        self.call(key, self.inner.delete(key)).await
     }
 
     async fn create_upload(&self, key: &Key, options: &UploadOptions) -> Result<Upload> {
