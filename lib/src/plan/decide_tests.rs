@@ -16,6 +16,7 @@ fn options(now: &str) -> Options {
         full: false,
         new_archive: false,
         subvolumes: Vec::new(),
+        store: None,
         now: now.to_zoned(jiff::tz::TimeZone::UTC),
     }
 }
@@ -28,6 +29,7 @@ fn plan(options: &Options, current: Option<&Current>, snapshots: &[Found]) -> Pl
         base_dir: Path::new("/snapshots"),
         snapshots,
         current,
+        past: None,
     };
     decide(&Config::default(), options, case)
 }
@@ -158,6 +160,7 @@ fn what_is_nested_and_how_to_send_are_handed_on() {
         base_dir: Path::new("/snapshots"),
         snapshots: &[],
         current: None,
+        past: None,
     };
     let mut config = Config::default();
     config.snapshots.send_args = vec!["--proto".into(), "2".into()];
@@ -193,6 +196,7 @@ proptest! {
                 base_dir: Path::new("/snapshots"),
                 snapshots: &snapshots,
                 current: newest.as_ref(),
+                past: None,
             };
             let plan = decide(&config, &options, case);
             let expected = match last {

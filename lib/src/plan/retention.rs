@@ -83,32 +83,47 @@ mod tests {
         prunes.into_iter().map(|prune| prune.snapshot.name).collect()
     }
 
+    fn name(day: u32) -> String {
+        format!("data__202602{day:02}T020000Z__inc")
+    }
+
     fn ours(day: u32, otransid: u64) -> Found {
-        let name = format!("data__202602{day:02}T020000Z__inc");
-        found(&name, Uuid::from_u128(u128::from(otransid)), otransid)
+        found(&name(day), Uuid::from_u128(u128::from(otransid)), otransid)
     }
 
     #[test]
     fn the_newest_by_transaction_are_kept_whatever_the_clock_said() {
         // The clock ran backwards: the 9th came before the 1st.
         let snapshots = [ours(9, 10), ours(1, 20), ours(2, 30), recorded()];
-        assert_eq!(
-            names(&snapshots, 2),
-            ["data__20260201T020000Z__inc", "data__20260209T020000Z__inc"]
-        );
+        assert_eq!(names(&snapshots, 2), [name(1), name(9)]);
         assert_eq!(names(&snapshots, 4), Vec::<String>::new());
     }
 
     #[test]
     fn the_published_snapshot_is_kept_however_old() {
-        let snapshots = [recorded(), ours(1, 100), ours(2, 200), ours(3, 300)];
-        assert_eq!(
-            names(&snapshots, 1),
-            ["data__20260202T020000Z__inc", "data__20260201T020000Z__inc"]
-        );
-        let back = "data__20260101T020003Z__inc";
-        let snapshots = [restored(back), ours(1, 1), ours(2, 2), ours(3, 3)];
-        assert!(!names(&snapshots, 1).contains(&back.to_owned()));
+        let snapshots = [restored(&name(9)), ours(1, 1), ours(2, 2), ours(3, 3)];
+        assert_eq!(names(&snapshots, 1), [name(3), name(2), name(1)]);
+        // A restore brought younger ones.
+        let mut younger = ours(4, 500);
+        younger.info.received_uuid = Some(Uuid::from_u128(4));
+        assert_eq!(names(&[recorded(), younger], 1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_failed_runs_left_behind_goes_and_takes_no_place_from_the_others() {
+        let snapshots = [ours(1, 1), ours(2, 2), recorded(), ours(3, 300), ours(4, 400)];
+        let prunes = prune(&current("data"), &snapshots, &BTreeSet::new(), 2);
+        let said: Vec<_> = prunes.iter().map(|p| (&p.snapshot.name, p.reason == LEFT)).collect();
+        assert_eq!(said, [(&name(3), true), (&name(4), true), (&name(1), false)]);
+    }
+
+    #[test]
+    fn what_an_unfinished_run_sends_stays_and_takes_no_place_from_the_others() {
+        let snapshots = [ours(1, 1), ours(2, 2), recorded(), ours(3, 300), ours(4, 400)];
+        let needed = [name(4), name(1)].into();
+        let prunes = prune(&current("data"), &snapshots, &needed, 2);
+        let gone: Vec<_> = prunes.into_iter().map(|prune| prune.snapshot.name).collect();
+        assert_eq!(gone, [name(3)]);
     }
 
     #[test]
@@ -139,28 +154,40 @@ mod tests {
             "data2__20260201T020000Z__full",
             "data__20260201T020000Z__incremental",
         ];
-        let mut snapshots = vec![recorded(), ours(2, 500), writable];
+        let mut snapshots = vec![recorded(), ours(2, 60), writable];
         snapshots.extend(
             foreign.iter().zip(2..).map(|(name, n)| found(name, Uuid::from_u128(u128::from(n)), n)),
         );
-        assert_eq!(names(&snapshots, 1), Vec::<String>::new());
+        assert_eq!(names(&snapshots, 2), Vec::<String>::new());
+        snapshots.iter_mut().for_each(|found| found.info.otransid += 500);
+        snapshots.push(recorded());
+        assert_eq!(names(&snapshots, 2), [name(2)], "as what failed runs left behind");
     }
 
     proptest! {
         #[test]
         fn what_stays_is_the_newest_and_the_published(
-            transactions in prop::collection::btree_set((1_u64..1_000).prop_filter("taken", |n| *n != CTRANSID), 0..20),
+            transactions in prop::collection::btree_set((1_u64..140).prop_filter("taken", |n| *n != CTRANSID), 0..20),
+            needed in prop::collection::btree_set(1_u64..140, 0..4),
             retain in 1_u32..6,
         ) {
-            let snapshot = |n: u64| {
-                let name = format!("data__20260201T{:02}{:02}00Z__inc", n / 60, n % 60);
-                found(&name, Uuid::from_u128(u128::from(n)), n)
-            };
+            let name = |n: u64| format!("data__20260201T{:02}{:02}00Z__inc", n / 60, n % 60);
+            let snapshot = |n: u64| found(&name(n), Uuid::from_u128(u128::from(n)), n);
             let mut snapshots: Vec<_> = transactions.into_iter().map(snapshot).collect();
             snapshots.push(recorded());
-            let gone = names(&snapshots, retain);
-            snapshots.sort_by_key(|found| Reverse(found.info.otransid));
-            for (newer, found) in snapshots.iter().enumerate() {
+            let needed = needed.into_iter().map(name).collect();
+            let prunes = prune(&current("data"), &snapshots, &needed, retain);
+            let gone: Vec<_> = prunes.into_iter().map(|prune| prune.snapshot.name).collect();
+            let (needed, mut others): (Vec<_>, Vec<_>) =
+                snapshots.into_iter().partition(|found| needed.contains(&found.name));
+            prop_assert!(needed.iter().all(|found| !gone.contains(&found.name)));
+            others.retain(|found| {
+                let younger = found.info.otransid > CTRANSID;
+                assert!(!younger || gone.contains(&found.name), "{} stays", found.name);
+                !younger
+            });
+            others.sort_by_key(|found| Reverse(found.info.otransid));
+            for (newer, found) in others.iter().enumerate() {
                 let stays = newer < retain as usize || found.name == NAME;
                 prop_assert_eq!(stays, !gone.contains(&found.name), "{}", found.name);
             }

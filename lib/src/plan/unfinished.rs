@@ -134,3 +134,7 @@ fn parts(past: &Past) -> u64 {
     let begun: usize = past.begun.values().map(|begun| begun.parts.len()).sum();
     whole + begun as u64
 }
+
+#[cfg(test)]
+#[path = "unfinished_tests.rs"]
+mod tests;
