@@ -53,6 +53,12 @@ impl Host {
         host
     }
 
+    /// Uses the archive of another machine from now on.
+    pub fn share_archive(&mut self, other: &Self) {
+        self.store.clone_from(&other.store);
+        self.configure("");
+    }
+
     /// Writes the config: chunks of 8 MiB, and these lines for `[snapshots]` and
     /// what follows.
     pub fn configure(&self, more: &str) {
@@ -135,6 +141,19 @@ impl Host {
     /// The newest of [`Host::snapshots`].
     pub fn newest(&self, name: &str) -> PathBuf {
         self.snapshots(name).pop().expect("a snapshot")
+    }
+
+    /// The snapshots of a subvolume that its unfinished run still needs.
+    pub fn needed(&self, name: &str) -> Vec<PathBuf> {
+        let ran = self.program("bts-plan", &["--unfinished", "--print0", "name,snapshot"]).ok();
+        let values: Vec<_> = ran.text().split_terminator('\0').collect();
+        let runs = values.chunks(2).filter(|run| run[0] == name);
+        runs.map(|run| PathBuf::from(run[1])).collect()
+    }
+
+    /// The journal of a subvolume's run.
+    pub fn journal(&self, name: &str) -> PathBuf {
+        self.fs.outside().join(format!("runs/{name}.jsonl"))
     }
 
     /// A program with `--config`, in the environment that reaches the archive.

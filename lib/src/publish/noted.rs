@@ -95,3 +95,7 @@ async fn note(archive: &Archive, journal: &Journal, finished: &Finished, error: 
         _ => journal.note(&Attempt { at: Time::now() }),
     }
 }
+
+#[cfg(test)]
+#[path = "noted_tests.rs"]
+mod tests;

@@ -124,6 +124,47 @@ async fn wherever_publishing_stops_the_pointer_names_a_backup_that_restores() {
 }
 
 #[tokio::test]
+async fn of_two_that_publish_at_the_same_time_exactly_one_wins() {
+    for incremental in [false, true] {
+        let place = Place::new();
+        let full = place.publish(&Backup::new(1, None)).await;
+        let parent = incremental.then_some(&full);
+        let one = finished(&place.upload(&Backup::new(2, parent)).await).unwrap();
+        let other = finished(&place.upload(&Backup::new(3, parent)).await).unwrap();
+        // Each has read the pointer before either moves it.
+        let meet = Arc::new(tokio::sync::Barrier::new(2));
+        let at = |meet: &Arc<tokio::sync::Barrier>| {
+            let store = place.archive.store.clone();
+            archive(Arc::new(Faulty::meeting(store, "host/subvol/data/current.json", meet.clone())))
+        };
+        let (first, second) = (at(&meet), at(&meet));
+        let (one, other) =
+            tokio::join!(publish(&first, &one, "STANDARD"), publish(&second, &other, "STANDARD"));
+        let (winner, loser) = match (one, other) {
+            (Ok(winner), Err(loser)) | (Err(loser), Ok(winner)) => (winner, loser),
+            both => panic!("not one of two: {both:?}"),
+        };
+        assert_eq!(status_of(&loser), Status::TryLater, "{loser:#}");
+        assert!(loser.to_string().contains("run the backup again"), "{loser:#}");
+        assert_eq!(restorable(&place).await.last(), Some(&winner.manifest_key));
+    }
+}
+
+#[tokio::test]
+async fn what_kept_the_clean_up_away_is_gone_once_the_pointer_moved() {
+    let place = Place::new();
+    let key = "host/subvol/data/full/20260101T020000Z-00000001/intent.json";
+    let records = finished(&place.upload(&Backup::new(1, None)).await).unwrap();
+    place.put(key, "{}").await;
+    publish(&place.archive, &records, "STANDARD").await.unwrap();
+    assert!(!place.file(key).exists());
+    // After a crash between the two.
+    place.put(key, "{}").await;
+    publish(&place.archive, &records, "STANDARD").await.unwrap();
+    assert!(!place.file(key).exists());
+}
+
+#[tokio::test]
 async fn an_incremental_whose_parent_is_no_longer_current_is_refused() {
     let place = Place::new();
     let full = place.publish(&Backup::new(1, None)).await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Barrier, Semaphore};
 
 use crate::store::{
     Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PartSeen, PutOptions, Result,
@@ -46,6 +46,7 @@ pub(crate) struct Faulty {
     parts_max: u32,
     completions: Mutex<Vec<Completion>>,
     gate: Option<Arc<Semaphore>>,
+    meet: Option<(Key, Arc<Barrier>)>,
 }
 
 impl Faulty {
@@ -84,12 +85,17 @@ impl Faulty {
         Self { gate: Some(gate), ..Self::sound(inner) }
     }
 
+    /// After reading one object, waits until all who share the barrier have.
+    pub(crate) fn meeting(inner: Shared, key: &str, barrier: Arc<Barrier>) -> Self {
+        Self { meet: Some((key.parse().unwrap(), barrier)), ..Self::sound(inner) }
+    }
+
     /// Fails nothing.
     pub(crate) fn sound(inner: Shared) -> Self {
         let (calls, gets, parts) = Default::default();
-        let (fail, twist, frozen, completions, gate) = Default::default();
+        let (fail, twist, frozen, completions, gate, meet) = Default::default();
         let parts_max = u32::MAX;
-        Self { inner, calls, gets, fail, twist, frozen, parts, parts_max, completions, gate }
+        Self { inner, calls, gets, fail, twist, frozen, parts, parts_max, completions, gate, meet }
     }
 
     /// How many parts came.
@@ -145,6 +151,12 @@ impl Store for Faulty {
             return Err(Error::new(ErrorKind::Archived, "read", url, cause));
         }
         let answer = self.call(key, self.inner.get(key, range)).await;
+        // Whoever reads it again has lost, and meets nobody.
+        if let Some((_, barrier)) = self.meet.as_ref().filter(|(at, _)| at == key)
+            && self.gets.load(Ordering::SeqCst) == 0
+        {
+            barrier.wait().await;
+        }
         let number = self.gets.fetch_add(1, Ordering::SeqCst);
         match &self.twist {
             Some(twist) => twist(number, answer),
