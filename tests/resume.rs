@@ -91,8 +91,9 @@ fn a_run_right_after_one_that_was_told_to_end_goes_on_with_it() {
         shell(&format!("kill -{signal} {}", child.id())).run().ok();
         let ran = backup.wait(child).says("is kept");
         assert!([143, 130].contains(&ran.status()), "{}: {}", ran.status(), ran.stderr);
-        let left = shell(r#"! pgrep -a -f -- "$MOUNT""#).env("MOUNT", host.fs().path());
-        assert_eq!({ left }.run().ok().text(), "");
+        let mount = host.fs().path();
+        let left = shell(r#"! pgrep -a -f -- "$MOUNT""#).env("MOUNT", mount).run().ok();
+        assert_eq!(left.text(), "");
         fs::remove_file(dir.join("half")).unwrap();
     }
     the_next_run_resumes(&host);

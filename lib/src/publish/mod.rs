@@ -27,6 +27,7 @@ use anyhow::Context;
 
 use crate::chain::{self, Pointed};
 use crate::exit::{Failure, Status};
+use crate::intent;
 use crate::names::Kind;
 use crate::record::{Current, ListEnd, Reader, Run, Writer};
 use crate::store::{Archive, Condition, Key};
@@ -101,7 +102,7 @@ pub async fn publish(
 /// Credentials for backups need not be able to delete, and nothing is lost where
 /// it stays.
 async fn remove_intent(archive: &Archive, run: &Run) {
-    let Ok(key) = key_of(archive, format_args!("{}/intent.json", run.backup)) else { return };
+    let Ok(key) = intent::key(archive, &run.backup) else { return };
     if let Err(error) = archive.store.delete(&key).await {
         log::debug!("{error}; it does no harm there");
     }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::{Finished, print, publish, read, verify};
 use crate::exit::{Failure, Status};
 use crate::journal::{Journal, Past, Stage};
-use crate::record::{Abandoned, Attempt, Reader, Writer};
+use crate::record::{Abandoned, Attempt, Lost, Reader, Writer};
 use crate::store::{self, Archive, Url};
 use crate::time::Time;
 
@@ -80,13 +80,24 @@ fn finished(past: &Past, url: &Url, path: &Path) -> anyhow::Result<Finished> {
     read(&mut Reader::new(&*records, format!("the run in {}", path.display())))
 }
 
-/// Notes what the next plan has to know after publishing failed: that the run
-/// is lost because a chunk is (a second look must agree), or else that this was
-/// an attempt. An error of the store tells nothing of the run.
+/// Notes what the next plan has to know after publishing failed: which chunks
+/// are gone, and have to be sent again; that the run cannot be published because
+/// one has changed; or else that this was an attempt. An error of the store tells
+/// nothing of the run.
 async fn note(archive: &Archive, journal: &Journal, finished: &Finished, error: &anyhow::Error) {
-    let by_store = |error: &anyhow::Error| error.chain().any(|cause| cause.is::<store::Error>());
     if by_store(error) {
         return;
+    }
+    // A second look: much may have to be sent again for it.
+    match verify::gone(archive, finished).await {
+        Err(_) => return,
+        Ok(gone) if !gone.is_empty() => {
+            for index in gone {
+                journal.note(&Lost { index, upload_id: None });
+            }
+            return;
+        }
+        Ok(_) => (),
     }
     match verify::chunks(archive, finished).await {
         Err(again) if !by_store(&again) => {
@@ -94,6 +105,10 @@ async fn note(archive: &Archive, journal: &Journal, finished: &Finished, error: 
         }
         _ => journal.note(&Attempt { at: Time::now() }),
     }
+}
+
+fn by_store(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<store::Error>())
 }
 
 #[cfg(test)]

@@ -93,15 +93,29 @@ async fn what_is_not_stored_whole_is_not_published() {
 }
 
 #[tokio::test]
-async fn a_run_that_lost_a_chunk_is_given_up() {
+async fn a_chunk_that_is_gone_has_to_be_sent_again_and_no_other() {
     let place = Place::new();
     let noted = Noted::new(&place.upload(&Backup::new(1, None)).await);
-    let chunk = "host/subvol/data/full/20260101T020000Z-00000001/chunks/part-00001.bin";
-    fs::remove_file(place.file(chunk)).unwrap();
-    assert_eq!(noted.refused(&place.archive).await.0, Status::TryLater);
-    let Stage::GivenUp(why) = noted.stage() else { panic!("{:?}", noted.stage()) };
-    assert!(why.contains("part-00001.bin is gone"), "{why}");
+    fs::remove_file(place.file(CHUNK)).unwrap();
+    let (status, said) = noted.refused(&place.archive).await;
+    assert_eq!(status, Status::TryLater);
+    assert!(said.contains("part-00001.bin is gone"), "{said}");
+    let past = Past::load(&noted.path).unwrap().unwrap();
+    assert_eq!(past.stage(), Stage::Unfinished);
+    assert_eq!(past.objects.keys().collect::<Vec<_>>(), [&0, &2]);
 }
+
+#[tokio::test]
+async fn a_run_of_which_a_chunk_has_changed_is_given_up() {
+    let place = Place::new();
+    let noted = Noted::new(&place.upload(&Backup::new(1, None)).await);
+    fs::write(place.file(CHUNK), "other").unwrap();
+    assert_eq!(noted.refused(&place.archive).await.0, Status::Data);
+    let Stage::GivenUp(why) = noted.stage() else { panic!("{:?}", noted.stage()) };
+    assert!(why.contains("part-00001.bin"), "{why}");
+}
+
+const CHUNK: &str = "host/subvol/data/full/20260101T020000Z-00000001/chunks/part-00001.bin";
 
 #[tokio::test]
 async fn a_run_that_is_refused_five_times_is_given_up_by_the_plan() {

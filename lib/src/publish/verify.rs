@@ -28,6 +28,20 @@ pub(super) async fn chunks(archive: &Archive, finished: &Finished) -> anyhow::Re
     Ok(class(&finished.objects, &metas))
 }
 
+/// The numbers of the chunks that are gone.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn gone(archive: &Archive, finished: &Finished) -> anyhow::Result<Vec<u64>> {
+    let there = stream::iter(&finished.objects).map(|object| async move {
+        let key: Key = object.key.parse()?;
+        let meta = archive.store.head(&key).await?;
+        anyhow::Ok(meta.is_none().then_some(object.index))
+    });
+    let found: Vec<Option<u64>> = there.buffered(HEADS).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
 async fn look(archive: &Archive, object: &Object, folder: &str) -> anyhow::Result<Meta> {
     let url = archive.store.locate(&object.key);
     if !object.key.starts_with(folder) {
