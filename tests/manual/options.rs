@@ -80,7 +80,7 @@ fn print0_fields(program: &str, arguments: &[&str]) -> BTreeSet<String> {
 #[test]
 fn the_fields_of_print0_are_described_and_no_others() {
     let taken = |program: &str| match program {
-        "bts-plan" => [&[][..], &["--settle"], &["--settings"]]
+        "bts-plan" => [&[][..], &["--settle"], &["--unfinished"], &["--settings"]]
             .iter()
             .flat_map(|arguments| print0_fields(program, arguments))
             .collect(),

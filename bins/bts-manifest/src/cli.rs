@@ -29,7 +29,7 @@ pub struct Cli {
 enum Verb {
     /// Publish the backup whose records bts-put printed
     ///
-    /// Reads them on stdin. Checks them against the store, writes the manifest,
+    /// Reads them on stdin, or in a run's journal. Checks them against the store, writes the manifest,
     /// then moves the subvolume's current.json. Prints a `current` record.
     Publish(Publish),
 
