@@ -9,7 +9,7 @@
 //! | vocabulary | [`exit`], [`time`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`] | the formats |
-//! | engines | [`chunk`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`] | all of the above |
+//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
@@ -23,6 +23,7 @@ pub mod config;
 pub mod download;
 pub mod exit;
 pub mod hasher;
+pub mod intent;
 pub mod journal;
 pub mod manifest;
 pub mod names;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bts::intent::Intent;
 use bts::manifest::{ChunkEntry, Manifest, PartDigests, Pointer, Storage};
 use bts::names::{BackupId, Kind, Name};
 use bts::record::*;
@@ -50,6 +51,7 @@ pub fn samples() -> Vec<Sample> {
         record("error", &error()),
         plain("manifest.json", &manifest()),
         plain("current.json", &pointer()),
+        plain("intent.json", &intent()),
         record("upload", &upload()),
         record("attempt", &Attempt { at: time() }),
         record("lost", &Lost { index: 1, upload_id: "id".into() }),
@@ -289,6 +291,10 @@ fn manifest() -> Manifest {
         filter: vec![vec![text()]],
         writer: Some(text()),
     }
+}
+
+fn intent() -> Intent {
+    Intent { run_id: uuid(), backup: backup_id(), host: Some(text()), renewed_at: time() }
 }
 
 fn pointer() -> Pointer {
