@@ -31,6 +31,7 @@ pub(crate) struct Faulty {
     fail: Option<(u32, When)>,
     twist: Option<Twist>,
     frozen: Option<Key>,
+    blind: bool,
 }
 
 impl Faulty {
@@ -53,9 +54,14 @@ impl Faulty {
         Self { frozen: Some(key.parse().unwrap()), ..Self::sound(inner) }
     }
 
+    /// Cannot tell which uploads are unfinished, as some servers.
+    pub(crate) fn blind(inner: Shared) -> Self {
+        Self { blind: true, ..Self::sound(inner) }
+    }
+
     fn sound(inner: Shared) -> Self {
         let (calls, gets) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self { inner, calls, gets, fail: None, twist: None, frozen: None }
+        Self { inner, calls, gets, fail: None, twist: None, frozen: None, blind: false }
     }
 
     async fn call<T>(&self, key: &Key, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
@@ -147,6 +153,10 @@ impl Store for Faulty {
     }
 
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<UploadSeen>> {
+        if self.blind {
+            let (url, cause) = (self.locate(prefix), "NotImplemented");
+            return Err(Error::new(ErrorKind::Unsupported, "list the uploads in", url, cause));
+        }
         self.inner.list_uploads(prefix).await
     }
 }
