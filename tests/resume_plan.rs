@@ -75,15 +75,15 @@ fn what_is_stored_whole_is_published_without_being_sent_again() {
     let dir = fails_once(&host, WHOLE, 69);
     host.backup().env("BTS_BIN_DIR", dir).run().expect_status(69).says("is kept");
     let [snapshot] = host.snapshots("data").try_into().unwrap();
-    assert_eq!(host.needed("data"), [snapshot.clone()]);
+    assert_eq!(host.needed("data"), std::slice::from_ref(&snapshot));
     assert!(!pointer_path(&host).exists());
 
     let mut backup = host.backup();
     backup.env("BTS_BIN_DIR", no_send(&host));
     backup.run().ok().says("data: publish: everything of ").says("event=backup_metrics");
-    assert_eq!(host.snapshots("data"), [snapshot.clone()]);
+    assert_eq!(host.snapshots("data"), std::slice::from_ref(&snapshot));
     assert!(!host.journal("data").exists());
-    assert_eq!(host.needed("data"), [PathBuf::new(); 0]);
+    assert!(host.needed("data").is_empty());
     host.restore("data", "restored").run().ok();
     assert_same(&snapshot, &host.path("restored"));
     host.backup().run().ok().says("data: skip: ");
@@ -121,7 +121,7 @@ fn an_interrupted_upload_is_gone_on_with_from_the_same_snapshot() {
     host.dataset("data", 2).change();
     host.backup().arg("-n").run().ok();
     host.backup().run().ok().says("data: resume: the upload of ");
-    assert_eq!(host.snapshots("data"), [snapshot.clone()]);
+    assert_eq!(host.snapshots("data"), std::slice::from_ref(&snapshot));
     host.restore("data", "restored").run().ok();
     assert_same(&snapshot, &host.path("restored"));
 }

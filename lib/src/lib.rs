@@ -8,8 +8,8 @@
 //! |---|---|---|
 //! | vocabulary | [`exit`], [`time`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
-//! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`] | the formats |
-//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`] | all of the above |
+//! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`], [`lock`] | the formats |
+//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`], [`gc`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
@@ -22,9 +22,11 @@ pub mod cli;
 pub mod config;
 pub mod download;
 pub mod exit;
+pub mod gc;
 pub mod hasher;
 pub mod intent;
 pub mod journal;
+pub mod lock;
 pub mod manifest;
 pub mod names;
 pub mod plan;

@@ -64,9 +64,43 @@ fn factor(unit: &str) -> Option<u64> {
     })
 }
 
+/// A number of bytes for people: `1.5 GB`. Below 1,000 of its unit, which is a
+/// power of 1,000.
+pub fn human(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut unit = 1000;
+    let mut at = 0;
+    // The next unit begins where this one would be rounded to 1000.0.
+    while at + 1 < UNITS.len() && bytes / (unit / 100) >= 99_995 {
+        unit *= 1000;
+        at += 1;
+    }
+    let tenths = (u128::from(bytes) * 10 + u128::from(unit / 2)) / u128::from(unit);
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[at])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_for_people_stay_below_a_thousand() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (1250, "1.3 kB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (5_497_558_138_880, "5.5 TB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(human(bytes), text);
+        }
+    }
 
     #[test]
     fn sizes_are_understood_as_people_write_them() {

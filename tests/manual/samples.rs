@@ -46,6 +46,8 @@ pub fn samples() -> Vec<Sample> {
         record("current", &current()),
         record("backup", &backup()),
         record("list end", &ListEnd { backups: 1 }),
+        record("orphan", &orphan()),
+        record("orphans end", &OrphansEnd { uploads: 1, objects: 1, size: 1, deleted: true }),
         record("plan", &plan()),
         record("prune", &prune()),
         record("error", &error()),
@@ -222,6 +224,19 @@ fn backup() -> Backup {
         parts_key: Some(text()),
         parts_sha256: Some(digest()),
         storage_class: text(),
+    }
+}
+
+fn orphan() -> Orphan {
+    Orphan {
+        kind: OrphanKind::Upload,
+        key: text(),
+        upload_id: Some(text()),
+        size: Some(1),
+        modified: Some(time()),
+        begun: Some(time()),
+        reason: text(),
+        deleted: true,
     }
 }
 

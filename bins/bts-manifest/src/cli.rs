@@ -1,13 +1,16 @@
 //! The arguments of `bts-manifest`, and what they ask of the library.
 
 use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use bts::chain::{self, Field, Selected};
-use bts::cli::{Common, Outcome, block_on, stdin, stdin_is_data};
+use bts::cli::{Common, Outcome, block_on, parse_duration, stdin, stdin_is_data};
 use bts::config::Config;
 use bts::exit::{Failure, Status};
+use bts::gc;
 use bts::journal;
+use bts::lock::Lock;
 use bts::names::Name;
 use bts::publish::{publish_noted, publish_records};
 use bts::store::{Archive, Key};
@@ -46,6 +49,12 @@ enum Verb {
     ///
     /// As records for bts-get, or as bare values for a shell.
     Chain(Chain),
+
+    /// List what dead runs left in the archive, or remove it
+    ///
+    /// Unfinished multipart uploads, and objects that no manifest reaches. Never
+    /// those of a run that can go on. Without --delete nothing is removed.
+    Gc(Gc),
 }
 
 #[derive(Args, Debug)]
@@ -93,11 +102,22 @@ struct Chain {
     print0: Vec<Field>,
 }
 
+#[derive(Args, Debug)]
+struct Gc {
+    /// Remove it
+    #[arg(long)]
+    delete: bool,
+
+    /// Only what is older than TIME
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "7d")]
+    older_than: Duration,
+}
+
 impl Cli {
     /// What stdout carries.
     pub fn output(&self) -> Outcome {
         match &self.verb {
-            Verb::Publish(_) | Verb::Current(_) => Outcome::Records,
+            Verb::Publish(_) | Verb::Current(_) | Verb::Gc(_) => Outcome::Records,
             Verb::Chain(chain) if chain.print0.is_empty() => Outcome::Records,
             Verb::Chain(_) | Verb::Show(_) => Outcome::Bytes,
         }
@@ -125,6 +145,7 @@ impl Verb {
             Self::Current(which) => chain::write_current(archive, which.names(config), out).await,
             Self::Show(which) => chain::write_manifest(archive, &which.selected()?, out).await,
             Self::Chain(chain) => chain.print(archive, out).await,
+            Self::Gc(gc) => gc.run(archive, config, out).await,
         }
     }
 }
@@ -168,5 +189,14 @@ impl Chain {
             chain::write_fields(&links, &self.print0, out)
         };
         written.context("writing to stdout")
+    }
+}
+
+impl Gc {
+    async fn run(self, archive: &Archive, config: &Config, out: impl Write) -> anyhow::Result<()> {
+        let Self { delete, older_than } = self;
+        let _lock = delete.then(|| Lock::take(&config.global.lock_path)).transpose()?;
+        let state = &config.global.state_path;
+        gc::gc(archive, &gc::Options { older_than, delete, state }, out).await
     }
 }

@@ -44,10 +44,16 @@ pub struct Common {
 /// How long connections that fail are tried again where nothing is said.
 const RETRY_FOR: Duration = Duration::from_secs(3600);
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| "write a time like 30s, 5m or 1h".to_owned())?;
-    Duration::try_from(span).map_err(|_| "a time cannot be negative".to_owned())
+/// A duration as people write it: `30s`, `5m`, `1h`, `7d`. A day has 24 hours.
+///
+/// # Errors
+/// What to write instead.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let bad = |_| "write a time like 30s, 5m, 1h or 7d".to_owned();
+    let span: jiff::Span = text.parse().map_err(bad)?;
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let duration = span.to_duration(days).map_err(bad)?;
+    Duration::try_from(duration).map_err(|_| "a time cannot be negative".to_owned())
 }
 
 impl Common {

@@ -10,7 +10,7 @@ mod end;
 mod pipes;
 mod status;
 
-pub use common::Common;
+pub use common::{Common, parse_duration};
 pub use end::{Outcome, block_on, run, stdin_is_data, stdout_is_binary};
 pub use pipes::{raw_stdin, stdin, stdout};
 pub use status::status_of;

@@ -3,7 +3,7 @@
 //! `<backup id>/intent.json` is written before the first byte of a backup and
 //! renewed daily while its run lives, because the chunks themselves cannot tell:
 //! an object that was uploaded in parts counts from the beginning of its upload,
-//! which may be weeks ago. Promises that `bts-manifest gc` keeps off a backup whose
+//! which may be weeks ago. Promises that [`crate::gc`] keeps off a backup whose
 //! intent is younger than [`KEEPS_GC_OFF`], on whichever machine it runs.
 //!
 //! How old an intent is, the store's clock says; what is in it is for people. It
@@ -88,7 +88,7 @@ pub async fn keep(archive: Archive, run: Run, storage_class: String) {
 }
 
 /// Takes it back, when the backup is published or given up. What cannot be
-/// removed does no harm: it only keeps `bts-manifest gc` off for a while.
+/// removed does no harm: it only keeps [`crate::gc`] off for a while.
 pub async fn remove(archive: &Archive, backup: &BackupId) {
     let Ok(key) = key(archive, backup) else { return };
     if let Err(error) = archive.store.delete(&key).await {

@@ -40,22 +40,31 @@ pub fn path(state: &Path, name: &Name) -> PathBuf {
 /// in them are left out.
 ///
 /// # Errors
-/// When the folder or a journal cannot be read.
+/// When the folder or a journal cannot be read: which.
 pub fn all(state: &Path) -> io::Result<Vec<(PathBuf, Past)>> {
-    let entries = match std::fs::read_dir(folder(state)) {
+    let folder = folder(state);
+    let entries = match std::fs::read_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
+        entries => entries.map_err(|error| at(&folder, &error))?,
     };
     let mut found = Vec::new();
     for entry in entries {
-        let path = entry?.path();
+        let path = entry.map_err(|error| at(&folder, &error))?.path();
         let ours = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX));
-        if let (true, Some(past)) = (ours, Past::load(&path)?) {
+        if !ours {
+            continue;
+        }
+        if let Some(past) = Past::load(&path).map_err(|error| at(&path, &error))? {
             found.push((path, past));
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
+}
+
+/// The same error, with the path at fault.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn folder(state: &Path) -> PathBuf {

@@ -20,6 +20,7 @@ mod backup;
 mod digest;
 mod frames;
 mod journal;
+mod orphan;
 mod plan;
 mod reader;
 mod run;
@@ -30,6 +31,7 @@ pub use backup::{Backup, ChainSummary, Current, ListEnd};
 pub use digest::{Crc32, Digest, Digests, Hash};
 pub use frames::{Frame, Frames};
 pub use journal::{Abandoned, Attempt, Lost, Part, Upload};
+pub use orphan::{Orphan, OrphanKind, OrphansEnd};
 pub use plan::{Action, Parent, Plan, Prune, SnapshotPlace};
 pub use reader::{Raw, Reader};
 pub use run::{Checksum, Object, Run, Snapshot};
@@ -114,7 +116,7 @@ macro_rules! typed {
     ($($name:literal => $type:ty),* $(,)?) => {
         $(impl Typed for $type { const TYPE: &'static str = $name; })*
 
-        /// The types of all records that this crate knows; two kinds of `end`.
+        /// The types of all records that this crate knows; three kinds of `end`.
         pub const TYPES: &[&str] = &[$($name),*];
     };
 }
@@ -138,4 +140,6 @@ typed! {
     "part" => Part,
     "lost" => Lost,
     "abandoned" => Abandoned,
+    "orphan" => Orphan,
+    "end" => OrphansEnd,
 }

@@ -47,6 +47,7 @@ pub(crate) struct Faulty {
     completions: Mutex<Vec<Completion>>,
     gate: Option<Arc<Semaphore>>,
     meet: Option<(Key, Arc<Barrier>)>,
+    blind: bool,
 }
 
 impl Faulty {
@@ -90,12 +91,30 @@ impl Faulty {
         Self { meet: Some((key.parse().unwrap(), barrier)), ..Self::sound(inner) }
     }
 
+    /// Cannot tell which uploads are unfinished, as some servers.
+    pub(crate) fn blind(inner: Shared) -> Self {
+        Self { blind: true, ..Self::sound(inner) }
+    }
+
     /// Fails nothing.
     pub(crate) fn sound(inner: Shared) -> Self {
         let (calls, gets, parts) = Default::default();
-        let (fail, twist, frozen, completions, gate, meet) = Default::default();
+        let (fail, twist, frozen, completions, gate, meet, blind) = Default::default();
         let parts_max = u32::MAX;
-        Self { inner, calls, gets, fail, twist, frozen, parts, parts_max, completions, gate, meet }
+        Self {
+            inner,
+            calls,
+            gets,
+            fail,
+            twist,
+            frozen,
+            parts,
+            parts_max,
+            completions,
+            gate,
+            meet,
+            blind,
+        }
     }
 
     /// How many parts came.
@@ -217,6 +236,10 @@ impl Store for Faulty {
     }
 
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<UploadSeen>> {
+        if self.blind {
+            let (url, cause) = (self.locate(prefix), "NotImplemented");
+            return Err(Error::new(ErrorKind::Unsupported, "list the uploads in", url, cause));
+        }
         self.inner.list_uploads(prefix).await
     }
 }
