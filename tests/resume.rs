@@ -162,7 +162,7 @@ fn stopped_and_continued(host: &Host, arguments: &[&str]) -> bts_tests::program:
 fn a_send_that_was_stopped_and_continued_is_sent_again() {
     let Some(host) = host() else { return };
     let ran = stopped_and_continued(&host, &[]).ok();
-    ran.says("btrfs send").says("data: resume: ");
+    ran.says("started its stream again").says("data: resume: ");
     assert_eq!(host.snapshots("data").len(), 1);
     restores(&host);
 }
@@ -174,7 +174,8 @@ fn with_resending_off_a_stopped_and_continued_send_publishes_nothing() {
     let before = pointer(&host);
     next_second();
     host.dataset("data", 3).fill(60 * MIB);
-    stopped_and_continued(&host, &["--once", "--resend=0"]).expect_status(76);
+    let ran = stopped_and_continued(&host, &["--once", "--resend=0"]).expect_status(76);
+    ran.says("started its stream again");
     assert_eq!(pointer(&host), before);
     the_next_run_resumes(&host);
 }
