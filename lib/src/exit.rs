@@ -107,8 +107,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with this status and message.
     pub fn new(status: Status, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { status, message }
+        Self { status, message: shortened(message.into()) }
     }
 
     /// Bad data: a stream, digest or manifest that contradicts itself.
@@ -127,6 +126,22 @@ impl Failure {
     }
 }
 
+/// The longest text that a message takes over from elsewhere, in bytes: room for
+/// two keys of the longest kind and what there is to say of them.
+const TEXT_MAX: usize = 3000;
+
+/// A text without its middle, where it is too long for a person, a terminal or
+/// the `error` record that hands it on: what it quotes may be of any length.
+pub(crate) fn shortened(text: String) -> String {
+    if text.len() <= TEXT_MAX {
+        return text;
+    }
+    let start = &text[..text.floor_char_boundary(TEXT_MAX * 4 / 5)];
+    let end = &text[text.ceil_char_boundary(text.len() - TEXT_MAX / 5)..];
+    let left_out = text.len() - start.len() - end.len();
+    format!("{start} … ({left_out} bytes left out) … {end}")
+}
+
 impl HasStatus for Failure {
     fn status(&self) -> Status {
         self.status
@@ -136,6 +151,16 @@ impl HasStatus for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_quotes_too_much_loses_its_middle() {
+        let text = format!("begin {} end", "ä".repeat(TEXT_MAX));
+        let failure = Failure::data(text.clone());
+        assert!(failure.message.len() < TEXT_MAX + 100);
+        assert!(failure.message.starts_with("begin ä") && failure.message.ends_with("ä end"));
+        let kept = "x".repeat(TEXT_MAX);
+        assert_eq!(Failure::data(kept.clone()).message, kept);
+    }
 
     #[test]
     fn codes_are_found_again() {

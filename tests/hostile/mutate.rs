@@ -203,7 +203,7 @@ impl Step {
             }
             Self::RemoveLine { at } => {
                 return lines(&bytes, |lines| {
-                    let _ = lines.remove(at.index(lines.len()));
+                    lines.remove(at.index(lines.len()));
                 });
             }
             Self::CopyLine { from, to } => {

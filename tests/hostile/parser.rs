@@ -34,7 +34,7 @@ pub struct Refused {
 
 /// The longest message, in bytes: it has to fit a terminal, a journal's line and
 /// an `error` record.
-const MESSAGE_MAX: usize = 4096;
+const MESSAGE_MAX: usize = 8192;
 
 /// The most memory that this process may ever have taken, in bytes: the inputs,
 /// their copies and every parser's own bounds, for as many threads as there are.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{Manifest, Pointer, check};
-use crate::exit::{HasStatus, Status};
+use crate::exit::{HasStatus, Status, shortened};
 
 /// The largest manifest that is read, in bytes. A backup of S3's largest sizes
 /// in the smallest useful chunks stays far below.
@@ -40,7 +40,7 @@ impl Invalid {
         field: impl Into<String>,
         what: impl Into<String>,
     ) -> Self {
-        Self { object: object.into(), field: field.into(), what: what.into() }
+        Self { object: object.into(), field: shortened(field.into()), what: shortened(what.into()) }
     }
 }
 

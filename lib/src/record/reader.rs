@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::exit::shortened;
+
 use super::{Error, ErrorRecord, LINE_MAX, PAYLOAD_MAX, Typed, VERSION};
 
 /// Reads records from any source.
@@ -55,13 +57,13 @@ impl Raw {
         serde_json::from_value(Value::Object(fields)).map_err(|cause| Error::Broken {
             input,
             line,
-            what: format!("record {kind}: {cause}"),
+            what: shortened(format!("record {kind}: {cause}")),
         })
     }
 
     /// The error that says what is wrong with this record.
     pub fn broken(&self, what: impl Into<String>) -> Error {
-        Error::Broken { input: self.input.clone(), line: self.line, what: what.into() }
+        Error::Broken { input: self.input.clone(), line: self.line, what: shortened(what.into()) }
     }
 }
 
@@ -131,7 +133,7 @@ impl<R: BufRead> Reader<R> {
 
     /// An [`Error::Broken`] for the line that was just read.
     pub fn broken(&self, what: impl Into<String>) -> Error {
-        Error::Broken { input: self.input.clone(), line: self.line, what: what.into() }
+        Error::Broken { input: self.input.clone(), line: self.line, what: shortened(what.into()) }
     }
 
     fn failed(&self, cause: io::Error) -> Error {

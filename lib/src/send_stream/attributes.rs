@@ -1,5 +1,7 @@
 //! The attributes of a command: u16 number, u16 length, value.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::error::Problem;
@@ -13,11 +15,12 @@ impl<'a> Attributes<'a> {
     /// two readers could each believe another.
     pub(super) fn parse(payload: &'a [u8], version: u32) -> Result<Self, Problem> {
         let mut all: Vec<(u16, &[u8])> = Vec::new();
+        let mut seen = HashSet::new();
         let mut rest = payload;
         while !rest.is_empty() {
             let (number, value, after) =
                 next(rest, version).ok_or(Problem::Malformed("an attribute is cut short"))?;
-            if all.iter().any(|(seen, _)| *seen == number) {
+            if !seen.insert(number) {
                 return Err(Problem::Malformed("an attribute is given twice"));
             }
             all.push((number, value));
