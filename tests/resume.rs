@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -60,8 +60,10 @@ fn restores(host: &Host) {
     assert_same(&host.newest("data"), &host.path("restored"));
 }
 
-/// A `bts-put` that takes 30 MB of the stream and then waits, having said so.
-const HALF: &str = r#"{ head -c 30000000; touch "${0%/*}/half"; exec sleep 600; } | "$REAL" "$@""#;
+/// A `bts-put` that gets 30 MB of the stream and then waits for more, having said
+/// so. Nothing outlives it.
+const HALF: &str = r#"exec "$REAL" "$@" < <(head -c 30000000; touch "${0%/*}/half"
+    while kill -0 $$ 2>/dev/null; do sleep 0.1; done)"#;
 
 #[test]
 fn an_upload_that_is_killed_in_the_middle_is_gone_on_with() {
@@ -173,7 +175,7 @@ fn with_resending_off_a_stopped_and_continued_send_publishes_nothing() {
     host.backup().run().ok();
     let before = pointer(&host);
     next_second();
-    host.dataset("data", 3).fill(60 * MIB);
+    host.dataset("data", 3).bulk("more", 60 * MIB);
     let ran = stopped_and_continued(&host, &["--once", "--resend=0"]).expect_status(76);
     ran.says("started its stream again");
     assert_eq!(pointer(&host), before);
