@@ -74,6 +74,8 @@ pub async fn publish(
     let published = before.as_ref().is_some_and(|before| before.key == manifest_key);
     if !published {
         parent_is_current(archive, &finished.run, before.as_ref())?;
+        // What was stored weeks ago must not be cleared away from here on.
+        intent::renew(archive, &finished.run, storage_class).await?;
     }
 
     let parts = build::parts(archive, finished)?;
@@ -94,18 +96,8 @@ pub async fn publish(
         let key = chain::pointer_key(archive, &current.subvolume)?;
         write.point(&key, made.pointer, condition(before)).await?;
     }
-    remove_intent(archive, &finished.run).await;
+    intent::remove(archive, &finished.run.backup).await;
     Ok(current)
-}
-
-/// What kept the clean-up off the unpublished chunks is of no use any more.
-/// Credentials for backups need not be able to delete, and nothing is lost where
-/// it stays.
-async fn remove_intent(archive: &Archive, run: &Run) {
-    let Ok(key) = intent::key(archive, &run.backup) else { return };
-    if let Err(error) = archive.store.delete(&key).await {
-        log::debug!("{error}; it does no harm there");
-    }
 }
 
 /// An incremental goes on from the current backup and from no other: two that
