@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use bts::cli::status_of;
-use bts_tests::s3::{ACCESS_KEY, REGION, Reach, S3Server, SECRET_KEY};
+use bts_tests::s3::{ACCESS_KEY, Fault, Op, REGION, Reach, Refusal, Rule, S3Server, SECRET_KEY};
 
 /// Runs [`list_in_a_child`] in an environment that holds the endpoint, what is
 /// given, and where to note the coverage, if it is measured.
@@ -40,7 +42,8 @@ async fn list_in_a_child() {
     };
     let list = async || {
         let archive = bts::store::open(&reach.settings()).await?;
-        archive.store.list("", false, None).await?;
+        let lists = (0..4).map(|_| archive.store.list("", false, None));
+        futures::future::try_join_all(lists).await?;
         anyhow::Ok(())
     };
     match list().await {
@@ -90,6 +93,70 @@ fn credentials_come_from_a_process() {
     let config = [("AWS_CONFIG_FILE", config.to_str().unwrap())];
     let output = list(server.reach(), home.path(), &config);
     assert!(said(&output).contains("listed"), "{}", said(&output));
+}
+
+/// Lets a process give the credentials, each time it runs the next of `keys`
+/// (it fails for an empty one); lists, and gives back what was said and how often
+/// the process ran.
+fn list_by_process(server: &S3Server, keys: &[&str]) -> (String, usize) {
+    let home = tempfile::tempdir().unwrap();
+    let (config, runs) = (home.path().join("config"), home.path().join("runs"));
+    for (run, key) in (1..).zip(keys).filter(|(_, key)| !key.is_empty()) {
+        let keys = format!(
+            r#"{{"Version": 1, "AccessKeyId": "{key}", "SecretAccessKey": "{SECRET_KEY}"}}"#
+        );
+        std::fs::write(home.path().join(format!("{run}.json")), keys).unwrap();
+    }
+    let script = format!(
+        "#!/bin/sh\necho run >> {runs}\nexec cat {home}/$(wc -l < {runs}).json\n",
+        runs = runs.display(),
+        home = home.path().display(),
+    );
+    let process = home.path().join("process");
+    std::fs::write(&process, script).unwrap();
+    std::fs::set_permissions(&process, Permissions::from_mode(0o755)).unwrap();
+    let text = format!("[default]\ncredential_process = {}\n", process.display());
+    std::fs::write(&config, text).unwrap();
+
+    let config = [("AWS_CONFIG_FILE", config.to_str().unwrap())];
+    let said = said(&list(server.reach(), home.path(), &config));
+    (said, std::fs::read_to_string(&runs).unwrap().lines().count())
+}
+
+/// A server to which the access key `AKIAOLD` is one that expired.
+fn server_of_expired_keys() -> S3Server {
+    let server = S3Server::start();
+    let expired = Fault::Refuse(Refusal::EXPIRED);
+    server.control().inject(Rule::any(expired).signed_by("AKIAOLD").always());
+    server
+}
+
+#[test]
+fn credentials_that_expired_are_fetched_again_once() {
+    let server = server_of_expired_keys();
+    let (said, runs) = list_by_process(&server, &["AKIAOLD", ACCESS_KEY]);
+    assert!(said.contains("listed"), "{said}");
+    assert_eq!(runs, 2, "{said}");
+    let count = server.control().count(Op::ListObjects);
+    assert!((1..=4).contains(&count.faults) && count.done == 4, "{count:?}");
+}
+
+#[test]
+fn credentials_that_cannot_be_fetched_for_a_moment_are_waited_for() {
+    let server = server_of_expired_keys();
+    let (said, runs) = list_by_process(&server, &["AKIAOLD", "", ACCESS_KEY]);
+    assert!(said.contains("listed"), "{said}");
+    assert_eq!(runs, 3, "{said}");
+}
+
+#[test]
+fn credentials_that_stay_expired_are_refused() {
+    let (server, home) = (S3Server::start(), tempfile::tempdir().unwrap());
+    server.control().inject(Rule::any(Fault::Refuse(Refusal::EXPIRED)).always());
+    let keys = [("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)];
+    let said = said(&list(server.reach(), home.path(), &keys));
+    assert!(said.contains("status 77") && said.contains("ExpiredToken"), "{said}");
+    assert!(said.contains("tried 2 times"), "{said}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bts::exit::{HasStatus, Status};
 use bts::record::Checksum;
 use bts::store::s3::{ChecksumMode, ConditionalWrites};
-use bts::store::{Error, ErrorKind, PutOptions, Shared, UploadOptions};
-use bts_tests::s3::{Checks, Moto, Options, Reach, S3Server};
+use bts::store::{Condition, Error, ErrorKind, PutOptions, Shared, UploadOptions};
+use bts_tests::s3::{Checks, Conditions, Moto, Op, Options, Reach, S3Server};
 use bytes::Bytes;
 
 fn upload_options() -> UploadOptions {
@@ -111,15 +111,46 @@ async fn the_guarantee_that_the_server_gives_is_told() {
 async fn conditional_writes_are_proven_unless_told_otherwise() {
     let server = S3Server::start();
     let mut settings = server.reach().settings();
-    for (mode, expected, probed) in [
-        (ConditionalWrites::On, true, false),
-        (ConditionalWrites::Off, false, false),
-        (ConditionalWrites::Auto, true, true),
+    for (mode, expected, probes) in [
+        (ConditionalWrites::On, true, 0),
+        (ConditionalWrites::Off, false, 0),
+        // Created, refused to create, refused to swap.
+        (ConditionalWrites::Auto, true, 3),
+        // The key is there already.
+        (ConditionalWrites::Auto, true, 3 + 2),
     ] {
         settings.conditional_writes = mode;
         let store = server.reach().open_with(&settings).await.unwrap().store;
         assert_eq!(store.conditional().await.unwrap(), expected);
-        assert_eq!(server.bucket_dir().join(".bts-probe").exists(), probed, "{mode:?}");
+        assert_eq!(server.control().count(Op::PutObject).requests, probes, "{mode:?}");
+        assert_eq!(server.bucket_dir().join(".bts-probe").exists(), probes > 0, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_the_server_ignores_is_looked_after() {
+    let put = async |store: &Shared, body: &str, condition| {
+        let options = PutOptions { condition, ..PutOptions::default() };
+        let key = "key".parse().unwrap();
+        store.put(&key, body.to_owned().into(), &options).await.map_err(|error| error.kind)
+    };
+    for conditions in [Conditions::CreateOnly, Conditions::Ignored] {
+        let server = S3Server::with(Options { conditions, ..Options::default() });
+        let store = store(server.reach()).await;
+        assert!(!store.conditional().await.unwrap(), "{conditions:?} is believed");
+        let first = put(&store, "first", Condition::IfAbsent).await.unwrap();
+        let second = put(&store, "second", Condition::IfMatch(first.etag.clone())).await.unwrap();
+        assert_ne!(first.etag, second.etag);
+        let stale = put(&store, "third", Condition::IfMatch(first.etag)).await;
+        assert_eq!(stale.unwrap_err(), ErrorKind::PreconditionFailed, "{conditions:?}");
+        let taken = put(&store, "fourth", Condition::IfAbsent).await;
+        assert_eq!(taken.unwrap_err(), ErrorKind::PreconditionFailed, "{conditions:?}");
+        let kept = std::fs::read_to_string(server.bucket_dir().join("key")).unwrap();
+        assert_eq!(kept, "second", "{conditions:?}");
+        // What is honoured is used all the same: that write needs no look.
+        let looks = server.control().count(Op::HeadObject).requests;
+        let expected = if conditions == Conditions::CreateOnly { 2 } else { 4 };
+        assert_eq!(looks, expected, "{conditions:?}");
     }
 }
 

@@ -7,6 +7,7 @@
 mod conditions;
 mod lists;
 mod objects;
+mod unfinished;
 mod uploads;
 
 use std::pin::Pin;
@@ -76,6 +77,12 @@ pub async fn check(store: Shared, prefix: &str, lacks: Lacks) {
         uploads::an_upload_goes_on_in_another_process,
         uploads::a_damaged_part_is_refused,
         uploads::a_wrong_whole_is_noticed,
+        unfinished::parts_are_listed_as_they_were_acknowledged,
+        unfinished::a_replaced_part_is_listed_as_its_successor,
+        unfinished::an_upload_that_ended_has_no_parts_to_list,
+        unfinished::uploads_are_listed_until_they_end,
+        unfinished::many_parts_are_all_listed,
+        unfinished::many_uploads_are_all_listed,
         lists::lists_are_in_the_order_of_bytes,
         lists::folders_are_folded,
         lists::a_long_list_comes_in_pages,

@@ -1,21 +1,48 @@
-//! The S3 servers that tests talk to.
+//! The S3 servers that tests talk to, and what stands between.
 //!
-//! | server | checks signatures | storage classes, thaw | stands for |
-//! |---|---|---|---|
-//! | [`S3Server`]: `s3s-fs` in this process | yes | no | a server that checks what it is sent |
-//! | [`Moto`]: `moto_server` as a child | no | yes | what AWS does beyond that |
-//! | `BTRFS_TO_S3_TEST_STORE` ([`Reach::from_env`]) | yes | perhaps | a bucket that somebody has |
+//! | server | checks signatures | fails on demand | can be killed | storage classes, thaw | stands for |
+//! |---|---|---|---|---|---|
+//! | [`S3Server`]: `s3s-fs` in this process | yes | yes | no | no | a server that checks what it is sent |
+//! | [`ServerProcess`]: the same in a process of its own | yes | by chance | yes | no | a server that dies and comes back |
+//! | [`Moto`]: `moto_server` as a child | no | no | no | yes | what AWS does beyond that |
+//! | `BTRFS_TO_S3_TEST_STORE` ([`Reach::from_env`]) | yes | no | no | perhaps | a bucket that somebody has |
 //!
 //! Each gives a [`Reach`]: the settings for a store in this process and the
-//! environment for a program in another.
+//! environment for a program in another. A [`Relay`] stands before any of them,
+//! as a line that is slow, cut or down, and gives a [`Reach`] too.
+//!
+//! An [`S3Server`] goes wrong as its [`Control`] says, and counts what it is asked:
+//!
+//! ```ignore
+//! let server = S3Server::start();
+//! let control = server.control();
+//! control.inject(Rule::of(Op::CompleteUpload, Fault::Lose));        // the next one
+//! control.inject(Rule::of(Op::PutObject, Fault::Refuse(Refusal::SLOW_DOWN)).key("current.json").times(4));
+//! control.inject_by_chance(seed, 0.05);                             // the rest
+//! control.when(Mark::Uploaded(700 << 20), move || kill(pid));       // in the server's thread
+//! assert!(control.wait_for(Mark::Of(Op::UploadPart, 3), Duration::from_secs(60)));
+//! control.heal();
+//! assert!(control.count(Op::UploadPart).bytes < 400 << 20);         // requests, bytes, done, faults
+//! ```
 
+mod compare;
+mod control;
+mod faults;
+mod injector;
 mod moto;
+mod process;
+mod relay;
 mod server;
+mod staging;
 mod strict;
 mod tls;
 
+pub use control::{Control, Count, Mark};
+pub use faults::{Fault, Op, Refusal, Rule};
 pub use moto::Moto;
-pub use server::{Checks, Options, S3Server};
+pub use process::{ServerProcess, Trouble, run as run_server};
+pub use relay::{Relay, Way};
+pub use server::{Checks, Conditions, Options, S3Server};
 
 use std::path::PathBuf;
 use std::sync::Arc;

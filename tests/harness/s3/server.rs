@@ -1,18 +1,21 @@
 //! `s3s-fs` in this process, with signatures checked.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
+use hyper1::service::service_fn;
 use s3s::auth::SimpleAuth;
-use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_native_tls::TlsAcceptor;
 
+use super::control::Control;
+use super::injector::Injector;
 use super::strict::Strict;
 use super::{ACCESS_KEY, BUCKET, Reach, SECRET_KEY, tls};
 
@@ -26,6 +29,18 @@ pub enum Checks {
     Md5,
 }
 
+/// Which conditions of writes the server honours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conditions {
+    /// All, as AWS does.
+    #[default]
+    Honoured,
+    /// If-None-Match; If-Match is ignored.
+    CreateOnly,
+    /// None; all are ignored.
+    Ignored,
+}
+
 /// How a server is to be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -33,6 +48,8 @@ pub struct Options {
     pub https: bool,
     /// How it checks what it stores.
     pub checks: Checks,
+    /// Which conditions it honours.
+    pub conditions: Conditions,
 }
 
 /// An S3 server on 127.0.0.1 that runs until it is dropped. It has the bucket
@@ -41,6 +58,7 @@ pub struct Options {
 pub struct S3Server {
     reach: Reach,
     files: TempDir,
+    control: Control,
     runtime: Option<Runtime>,
 }
 
@@ -53,26 +71,18 @@ impl S3Server {
     /// A server as `options` say.
     pub fn with(options: Options) -> Self {
         let files = TempDir::new().unwrap();
-        let root = files.path().join("buckets");
-        std::fs::create_dir_all(root.join(BUCKET)).unwrap();
         let ca = options.https.then(|| files.path().join("ca.pem"));
         let acceptor = ca.as_deref().map(tls::acceptor);
 
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("s3-server")
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let runtime = runtime();
+        let listener = StdListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let service = service(&root, options.checks);
-        runtime.spawn(async move {
-            accept(TcpListener::from_std(listener).unwrap(), acceptor, service).await;
-        });
+        let control = Control::default();
+        let serving = serve(files.path().to_owned(), options, control.clone(), listener, acceptor);
+        runtime.spawn(serving);
 
-        Self { reach: Reach::local(endpoint(options, address), ca), files, runtime: Some(runtime) }
+        let reach = Reach::local(endpoint(options, address), ca);
+        Self { reach, files, control, runtime: Some(runtime) }
     }
 
     /// How to reach it.
@@ -80,9 +90,14 @@ impl S3Server {
         &self.reach
     }
 
+    /// Makes it fail, and tells what it was asked.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// The directory that holds the bucket's objects, each a file named by its key.
     pub fn bucket_dir(&self) -> PathBuf {
-        self.files.path().join("buckets").join(BUCKET)
+        bucket_dir(self.files.path())
     }
 }
 
@@ -95,41 +110,62 @@ impl Drop for S3Server {
     }
 }
 
+/// Where the server that lives in `home` has its bucket.
+pub(super) fn bucket_dir(home: &Path) -> PathBuf {
+    home.join("buckets").join(BUCKET)
+}
+
+/// Threads for a server.
+pub(super) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("s3-server")
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 fn endpoint(options: Options, address: SocketAddr) -> String {
     let scheme = if options.https { "https" } else { "http" };
     format!("{scheme}://{address}")
 }
 
-fn service(root: &Path, checks: Checks) -> S3Service {
-    let mut builder = S3ServiceBuilder::new(Strict::new(root, checks));
+/// Serves what lies in `home`, and makes the bucket where there is none.
+pub(super) async fn serve(
+    home: PathBuf,
+    options: Options,
+    control: Control,
+    listener: StdListener,
+    tls: Option<TlsAcceptor>,
+) {
+    std::fs::create_dir_all(bucket_dir(&home)).unwrap();
+    let strict = Strict::open(&home, options.checks, options.conditions).await;
+    let mut builder = S3ServiceBuilder::new(strict);
     builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-    builder.build()
-}
-
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, service: S3Service) {
+    let injector = Injector { service: builder.build(), control };
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
     while let Ok((socket, _)) = listener.accept().await {
-        tokio::spawn(serve(socket, tls.clone(), service.clone()));
+        tokio::spawn(connection(socket, tls.clone(), injector.clone()));
     }
 }
 
-async fn serve(socket: TcpStream, tls: Option<TlsAcceptor>, service: S3Service) {
+async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, injector: Injector) {
     // A connection that breaks is the client's to notice.
     match tls {
-        None => drop(serve_http(socket, service).await),
+        None => drop(http(socket, injector).await),
         Some(tls) => {
             if let Ok(socket) = tls.accept(socket).await {
-                drop(serve_http(socket, service).await);
+                drop(http(socket, injector).await);
             }
         }
     }
 }
 
-fn serve_http<S>(
-    socket: S,
-    service: S3Service,
-) -> impl Future<Output = Result<(), hyper1::Error>> + Send
+fn http<S>(socket: S, injector: Injector) -> impl Future<Output = Result<(), hyper1::Error>> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let service = service_fn(move |request| injector.clone().answer(request));
     hyper1::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service)
 }

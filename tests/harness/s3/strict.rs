@@ -1,49 +1,54 @@
 //! `s3s-fs` with what it leaves out of S3's promises.
 //!
 //! `s3s-fs` 0.14 compares and writes in two steps, stores an object before it
-//! compares the digest, ignores the digests of parts, keeps no checksum of a
-//! multipart object, fails on folders, makes missing buckets, and answers
-//! AccessDenied where S3 says NoSuchUpload. This layer checks first and passes on
-//! what holds; everything else is `s3s-fs`'s. What it keeps of checksums it keeps
-//! in memory.
+//! compares the digest, writes bytes, metadata and ETag one after the other,
+//! ignores the digests and ETags of parts, keeps no checksum of a multipart
+//! object, lists no uploads, fails on folders, and makes missing buckets. So
+//! everything that is written goes through [`Staging`] first, is checked there,
+//! and is `s3s-fs`'s to keep and to read once it is whole.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use md5::{Digest, Md5};
+use futures::stream;
+use hyper1::{HeaderMap, Method, Uri};
 use s3s::dto::*;
-use s3s::{Body, S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
+use tokio::sync::RwLock;
 
-use super::server::Checks;
+use super::compare::{
+    base64_crc, check, claims, collect, etag_of, listed_part, listed_upload, named,
+};
+use super::server::{Checks, Conditions};
+use super::staging::{Begun, Staged, Staging};
 
-/// A part as it was checked: its CRC-32 and its size.
-type Part = (u32, u64);
+/// The most parts or uploads in one answer.
+const PAGE: usize = 1_000;
 
 pub(super) struct Strict {
     fs: FileSystem,
     root: PathBuf,
+    staging: Staging,
     checks: Checks,
-    /// Held over compare and write.
-    writing: tokio::sync::Mutex<()>,
-    /// The parts of the uploads that asked for a CRC-32 of the whole object.
-    uploads: Mutex<HashMap<String, BTreeMap<i32, Part>>>,
-    /// CRC-32 of multipart objects, by bucket and key.
-    whole: Mutex<HashMap<(String, String), u32>>,
+    conditions: Conditions,
+    /// Written to over compare and write.
+    objects: RwLock<()>,
 }
 
 impl Strict {
-    /// The buckets are the folders in `root`.
-    pub(super) fn new(root: &Path, checks: Checks) -> Self {
-        let (writing, uploads, whole) = Default::default();
-        let fs = FileSystem::new(root).expect("a directory");
-        Self { fs, root: root.to_owned(), checks, writing, uploads, whole }
+    /// The server that lives in `home`, where it goes on from where it was killed.
+    /// The buckets are the folders in `home/buckets`.
+    pub(super) async fn open(home: &Path, checks: Checks, conditions: Conditions) -> Self {
+        let root = home.join("buckets");
+        let fs = FileSystem::new(&root).expect("a directory");
+        let staging = Staging::open(&home.join("uploads")).expect("a directory");
+        let it = Self { fs, root, staging, checks, conditions, objects: RwLock::default() };
+        for id in it.staging.committed().expect("a directory") {
+            // What cannot be placed was refused the first time too.
+            drop(it.place(&id).await);
+        }
+        it
     }
 
     fn is_bucket(&self, bucket: &str) -> S3Result<()> {
@@ -62,72 +67,101 @@ impl Strict {
         }
     }
 
-    fn whole(&self, bucket: &str, key: &str) -> Option<String> {
-        let whole = self.whole.lock().unwrap();
-        whole.get(&(bucket.to_owned(), key.to_owned())).map(|crc| base64_crc(*crc))
-    }
-
-    fn forget(&self, bucket: &str, key: &str) {
-        self.whole.lock().unwrap().remove(&(bucket.to_owned(), key.to_owned()));
-    }
-
-    /// Compares what Complete claims with the parts; the CRC-32 of all of them.
-    fn combined(&self, input: &CompleteMultipartUploadInput) -> S3Result<Option<u32>> {
-        let uploads = self.uploads.lock().unwrap();
-        let Some(parts) = uploads.get(&input.upload_id) else { return Ok(None) };
-        let named = input.multipart_upload.iter().flat_map(|upload| upload.parts.iter().flatten());
-        let mut hasher = crc32fast::Hasher::new();
-        let mut size = 0;
-        for number in named.filter_map(|part| part.part_number) {
-            let (crc, length) =
-                parts.get(&number).copied().ok_or_else(|| s3_error!(InvalidPart))?;
-            hasher.combine(&crc32fast::Hasher::new_with_initial_len(crc, length));
-            size += length;
+    /// Refuses when the conditions do not hold for what is there now.
+    async fn meets(
+        &self,
+        bucket: &str,
+        key: &str,
+        if_none_match: Option<&ETagCondition>,
+        if_match: Option<&ETagCondition>,
+    ) -> S3Result<()> {
+        let if_none_match = if_none_match.filter(|_| self.conditions != Conditions::Ignored);
+        let if_match = if_match.filter(|_| self.conditions == Conditions::Honoured);
+        if if_none_match.is_none() && if_match.is_none() {
+            return Ok(());
         }
-        let crc = hasher.finalize();
-        if input.checksum_crc32.as_ref().is_some_and(|claim| *claim != base64_crc(crc)) {
-            return Err(s3_error!(BadDigest, "The CRC-32 of the object differs"));
+        let input = HeadObjectInput {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            ..HeadObjectInput::default()
+        };
+        let found = match self.is_object(bucket, key) {
+            Ok(()) => self.fs.head_object(request(Method::HEAD, input)).await.ok(),
+            Err(_) => None,
+        };
+        let etag = found.and_then(|found| found.output.e_tag);
+        if if_none_match.is_some() && etag.is_some() {
+            return Err(s3_error!(PreconditionFailed, "The key is taken"));
         }
-        if input.mpu_object_size.is_some_and(|claim| u64::try_from(claim) != Ok(size)) {
-            return Err(s3_error!(InvalidRequest, "The size of the object differs"));
+        match (if_match, etag) {
+            (Some(_), None) => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
+            (Some(ETagCondition::ETag(wanted)), Some(found)) if !wanted.strong_cmp(&found) => {
+                Err(s3_error!(PreconditionFailed, "The object has another ETag"))
+            }
+            _ => Ok(()),
         }
-        Ok(Some(crc))
+    }
+
+    /// The upload, if it is one of this key.
+    fn upload(&self, id: &str, bucket: &str, key: &str) -> S3Result<Staged> {
+        self.is_bucket(bucket)?;
+        let found = self.staging.get(id).filter(|staged| {
+            staged.begun.multipart && (&*staged.begun.bucket, &*staged.begun.key) == (bucket, key)
+        });
+        found.ok_or_else(no_such_upload)
+    }
+
+    /// Gives what was committed as `id` to `s3s-fs`.
+    async fn place(&self, id: &str) -> S3Result<S3Response<PutObjectOutput>> {
+        let (begun, commit) = self.staging.placing(id)?;
+        let input = PutObjectInput {
+            bucket: begun.bucket,
+            key: begun.key,
+            body: Some(StreamingBlob::wrap(stream::iter(commit.pieces()))),
+            content_length: i64::try_from(commit.size).ok(),
+            metadata: begun.metadata,
+            content_type: begun.content_type,
+            checksum_crc32: begun.keeps_crc32.then(|| base64_crc(commit.crc32)),
+            ..PutObjectInput::default()
+        };
+        let answer = self.fs.put_object(request(Method::PUT, input)).await;
+        self.staging.remove(id)?;
+        answer
+    }
+
+    /// Writes the object of a PutObject that was begun as `id`.
+    async fn write(
+        &self,
+        id: &str,
+        input: &PutObjectInput,
+        bytes: &[u8],
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let part = self.staging.put_part(id, 1, bytes)?.ok_or_else(no_such_upload)?;
+        let _writing = self.objects.write().await;
+        let (none, some) = (input.if_none_match.as_ref(), input.if_match.as_ref());
+        self.meets(&input.bucket, &input.key, none, some).await?;
+        self.staging.commit(id, &[part])?;
+        self.place(id).await
     }
 }
 
-fn base64_crc(crc: u32) -> String {
-    BASE64.encode(crc.to_be_bytes())
+fn no_such_upload() -> s3s::S3Error {
+    s3_error!(NoSuchUpload, "The upload does not exist")
 }
 
-async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
-    let mut body = body.ok_or_else(|| s3_error!(IncompleteBody))?;
-    let mut bytes = BytesMut::new();
-    while let Some(piece) = body.next().await {
-        bytes.extend_from_slice(&piece.map_err(|_| s3_error!(IncompleteBody))?);
+/// A request that this server makes of `s3s-fs`.
+fn request<T>(method: Method, input: T) -> S3Request<T> {
+    S3Request {
+        input,
+        method,
+        uri: Uri::default(),
+        headers: HeaderMap::default(),
+        extensions: Default::default(),
+        credentials: None,
+        region: None,
+        service: None,
+        trailing_headers: None,
     }
-    Ok(bytes.freeze())
-}
-
-fn blob(bytes: Bytes) -> Option<StreamingBlob> {
-    Some(Body::from(bytes).into())
-}
-
-fn check(bytes: &[u8], crc32: Option<&str>, md5: Option<&str>) -> S3Result<()> {
-    if crc32.is_some_and(|claim| claim != base64_crc(crc32fast::hash(bytes))) {
-        return Err(s3_error!(BadDigest, "The CRC-32 that was given differs from the body's"));
-    }
-    if md5.is_some_and(|claim| claim != BASE64.encode(Md5::digest(bytes))) {
-        return Err(s3_error!(BadDigest, "The Content-MD5 that was given differs from the body's"));
-    }
-    Ok(())
-}
-
-/// Signatures are checked before: what `s3s-fs` calls denied is an unknown upload.
-fn known<T>(answer: S3Result<T>) -> S3Result<T> {
-    answer.map_err(|error| match error.code() {
-        S3ErrorCode::AccessDenied => s3_error!(NoSuchUpload, "The upload does not exist"),
-        _ => error,
-    })
 }
 
 #[async_trait]
@@ -143,6 +177,7 @@ impl S3 for Strict {
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let _reading = self.objects.read().await;
         self.fs.list_objects_v2(req).await
     }
 
@@ -150,6 +185,7 @@ impl S3 for Strict {
         &self,
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
+        let _reading = self.objects.read().await;
         self.is_object(&req.input.bucket, &req.input.key)?;
         self.fs.get_object(req).await
     }
@@ -158,11 +194,10 @@ impl S3 for Strict {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let _reading = self.objects.read().await;
         self.is_object(&req.input.bucket, &req.input.key)?;
-        let whole = self.whole(&req.input.bucket, &req.input.key);
         let mut answer = self.fs.head_object(req).await?;
-        if whole.is_some() {
-            answer.output.checksum_crc32 = whole;
+        if answer.output.checksum_crc32.is_some() {
             answer.output.checksum_type =
                 Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
         }
@@ -173,23 +208,30 @@ impl S3 for Strict {
         &self,
         mut req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
-        self.is_bucket(&req.input.bucket)?;
-        let bytes = collect(req.input.body.take()).await?;
-        check(&bytes, req.input.checksum_crc32.as_deref(), req.input.content_md5.as_deref())?;
-        req.input.body = blob(bytes);
-        let _writing = self.writing.lock().await;
-        let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
-        let answer = self.fs.put_object(req).await?;
-        self.forget(&bucket, &key);
-        Ok(answer)
+        let input = &mut req.input;
+        self.is_bucket(&input.bucket)?;
+        let bytes = collect(input.body.take()).await?;
+        check(&bytes, input.checksum_crc32.as_deref(), input.content_md5.as_deref())?;
+        let id = self.staging.begin(&Begun {
+            bucket: input.bucket.clone(),
+            key: input.key.clone(),
+            metadata: input.metadata.take(),
+            content_type: input.content_type.clone(),
+            keeps_crc32: self.checks == Checks::Crc32 && input.checksum_crc32.is_some(),
+            multipart: false,
+        })?;
+        let written = self.write(&id, &req.input, &bytes).await;
+        if written.is_err() {
+            self.staging.remove(&id)?;
+        }
+        written
     }
 
     async fn delete_object(
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        let _writing = self.writing.lock().await;
-        self.forget(&req.input.bucket, &req.input.key);
+        let _writing = self.objects.write().await;
         self.fs.delete_object(req).await
     }
 
@@ -197,69 +239,129 @@ impl S3 for Strict {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        self.is_bucket(&req.input.bucket)?;
+        let input = req.input;
+        self.is_bucket(&input.bucket)?;
         let is = |given: Option<&str>, wanted| given == Some(wanted);
-        let full = self.checks == Checks::Crc32
-            && is(req.input.checksum_algorithm.as_ref().map(|it| it.as_str()), "CRC32")
-            && is(req.input.checksum_type.as_ref().map(|it| it.as_str()), "FULL_OBJECT");
-        let mut answer = self.fs.create_multipart_upload(req).await?;
-        if let (true, Some(id)) = (full, &answer.output.upload_id) {
-            self.uploads.lock().unwrap().insert(id.clone(), BTreeMap::new());
-            answer.output.checksum_algorithm =
-                Some(ChecksumAlgorithm::from_static(ChecksumAlgorithm::CRC32));
-            answer.output.checksum_type =
-                Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
-        }
-        Ok(answer)
+        let keeps_crc32 = self.checks == Checks::Crc32
+            && is(input.checksum_algorithm.as_ref().map(|it| it.as_str()), "CRC32")
+            && is(input.checksum_type.as_ref().map(|it| it.as_str()), "FULL_OBJECT");
+        let id = self.staging.begin(&Begun {
+            bucket: input.bucket.clone(),
+            key: input.key.clone(),
+            metadata: input.metadata,
+            content_type: input.content_type,
+            keeps_crc32,
+            multipart: true,
+        })?;
+        let crc32 = || ChecksumAlgorithm::from_static(ChecksumAlgorithm::CRC32);
+        let full = || ChecksumType::from_static(ChecksumType::FULL_OBJECT);
+        Ok(S3Response::new(CreateMultipartUploadOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(id),
+            checksum_algorithm: keeps_crc32.then(crc32),
+            checksum_type: keeps_crc32.then(full),
+            ..CreateMultipartUploadOutput::default()
+        }))
     }
 
     async fn upload_part(
         &self,
         mut req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
-        let bytes = collect(req.input.body.take()).await?;
-        check(&bytes, req.input.checksum_crc32.as_deref(), req.input.content_md5.as_deref())?;
-        let part = (crc32fast::hash(&bytes), bytes.len() as u64);
-        let (id, number) = (req.input.upload_id.clone(), req.input.part_number);
-        req.input.body = blob(bytes);
-        let answer = known(self.fs.upload_part(req).await)?;
-        if let Some(parts) = self.uploads.lock().unwrap().get_mut(&id) {
-            parts.insert(number, part);
+        let input = &mut req.input;
+        let bytes = collect(input.body.take()).await?;
+        check(&bytes, input.checksum_crc32.as_deref(), input.content_md5.as_deref())?;
+        if !(1..=10_000).contains(&input.part_number) {
+            return Err(s3_error!(InvalidArgument, "Part numbers are 1 to 10000"));
         }
-        Ok(answer)
+        self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        let part = self.staging.put_part(&input.upload_id, input.part_number, &bytes)?;
+        let part = part.ok_or_else(no_such_upload)?;
+        let e_tag = Some(etag_of(&part));
+        Ok(S3Response::new(UploadPartOutput { e_tag, ..UploadPartOutput::default() }))
     }
 
     async fn list_parts(
         &self,
         req: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
-        self.fs.list_parts(req).await
+        let input = req.input;
+        self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        let mut parts = self.staging.parts(&input.upload_id)?;
+        parts.retain(|part| part.number > input.part_number_marker.unwrap_or(0));
+        let truncated = parts.len() > PAGE;
+        parts.truncate(PAGE);
+        Ok(S3Response::new(ListPartsOutput {
+            next_part_number_marker: parts.last().filter(|_| truncated).map(|part| part.number),
+            parts: Some(parts.iter().map(listed_part).collect()),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(input.upload_id),
+            is_truncated: Some(truncated),
+            ..ListPartsOutput::default()
+        }))
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        let input = req.input;
+        self.is_bucket(&input.bucket)?;
+        let place = |it: &Staged| (it.begun.key.clone(), it.id.clone());
+        let marker = input.key_marker.zip(input.upload_id_marker);
+        let prefix = input.prefix.unwrap_or_default();
+        let mut uploads = self.staging.uploads()?;
+        uploads.retain(|it| it.begun.bucket == input.bucket && it.begun.key.starts_with(&prefix));
+        uploads.retain(|it| marker.as_ref().is_none_or(|marker| place(it) > *marker));
+        uploads.sort_by_key(place);
+        let truncated = uploads.len() > PAGE;
+        uploads.truncate(PAGE);
+        let (next_key, next_id) = uploads.last().filter(|_| truncated).map(place).unzip();
+        Ok(S3Response::new(ListMultipartUploadsOutput {
+            bucket: Some(input.bucket),
+            is_truncated: Some(truncated),
+            next_key_marker: next_key,
+            next_upload_id_marker: next_id,
+            uploads: Some(uploads.into_iter().map(listed_upload).collect()),
+            ..ListMultipartUploadsOutput::default()
+        }))
     }
 
     async fn complete_multipart_upload(
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let _writing = self.writing.lock().await;
-        let crc = self.combined(&req.input)?;
-        let id = req.input.upload_id.clone();
-        let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
-        let answer = known(self.fs.complete_multipart_upload(req).await)?;
-        self.uploads.lock().unwrap().remove(&id);
-        self.forget(&bucket, &key);
-        if let Some(crc) = crc {
-            self.whole.lock().unwrap().insert((bucket, key), crc);
+        let input = req.input;
+        let _writing = self.objects.write().await;
+        let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        let (none, some) = (input.if_none_match.as_ref(), input.if_match.as_ref());
+        self.meets(&input.bucket, &input.key, none, some).await?;
+        let parts = named(&self.staging.parts(&upload.id)?, &input, &upload.begun)?;
+        claims(&input, &parts)?;
+        if !self.staging.commit(&upload.id, &parts)? {
+            return Err(no_such_upload());
         }
-        Ok(answer)
+        let placed = self.place(&upload.id).await?.output;
+        Ok(S3Response::new(CompleteMultipartUploadOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            e_tag: placed.e_tag,
+            checksum_crc32: placed.checksum_crc32,
+            ..CompleteMultipartUploadOutput::default()
+        }))
     }
 
     async fn abort_multipart_upload(
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let id = req.input.upload_id.clone();
-        let answer = known(self.fs.abort_multipart_upload(req).await)?;
-        self.uploads.lock().unwrap().remove(&id);
-        Ok(answer)
+        let input = req.input;
+        self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        match self.staging.abort(&input.upload_id)? {
+            true => Ok(S3Response::new(AbortMultipartUploadOutput::default())),
+            false => Err(no_such_upload()),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt, stream};
-use rusoto_core::credential::{CredentialsError, ProvideAwsCredentials};
+use rusoto_core::credential::{AwsCredentials, ProvideAwsCredentials, StaticProvider};
 use rusoto_core::request::{DispatchSignedRequestFuture, HttpResponse};
 use rusoto_core::signature::SignedRequest;
 use rusoto_core::{
@@ -18,13 +18,9 @@ use rusoto_s3::S3Client;
 
 use super::Credentials;
 use super::refusal::refused;
-use super::transport::{Answer, STALL, Transport};
+use super::transport::{Answer, STALL, Transport, small};
 use crate::retry::{self, Again, Failed, Idempotency, Job, Policy};
 use crate::store::{Error, ErrorKind};
-
-/// hyper takes a body in pieces of this size, so that progress shows on slow
-/// lines too: [`STALL`] per piece is 1 KiB a second.
-const PIECE: usize = 64 << 10;
 
 /// A bucket on a server.
 #[derive(Clone, Debug)]
@@ -85,11 +81,7 @@ impl Call {
     }
 
     pub(super) fn pieces(mut self, pieces: &[Bytes], len: u64) -> Self {
-        let small = pieces.iter().flat_map(|piece| {
-            let starts = (0..piece.len()).step_by(PIECE);
-            starts.map(|start| piece.slice(start..piece.len().min(start + PIECE)))
-        });
-        self.body = Body::Pieces(small.collect(), len);
+        self.body = Body::Pieces(pieces.iter().flat_map(small).collect(), len);
         self
     }
 
@@ -164,40 +156,42 @@ impl Client {
         F: Future<Output = Result<T, Failed>>,
     {
         retry::run(&self.policy, &call.job, || async {
-            let failed = match self.attempt(call).await {
+            let keys = self.keys().await?;
+            let failed = match self.attempt(call, &keys).await {
                 Ok(answer) => match read(answer).await {
                     Ok(done) => return Ok(done),
                     Err(failed) => failed,
                 },
                 Err(failed) => failed,
             };
-            Err(self.renewing(self.bodiless(call, failed)).await)
+            Err(self.renewing(failed, &keys).await)
         })
         .await
     }
 
     /// Signs afresh and sends once.
-    async fn attempt(&self, call: &Call) -> Result<Answer, Failed> {
-        let keys = self.credentials.credentials().await.map_err(|error| no_keys(&error))?;
+    async fn attempt(&self, call: &Call, keys: &AwsCredentials) -> Result<Answer, Failed> {
         let mut request = call.request(&self.region);
-        request.sign(&keys);
+        request.sign(keys);
         let answer = self.transport.exchange(request, call.patience).await?;
         log::debug!("{} {}: {}", call.method, call.path, answer.status_words());
-        if answer.is_success() { Ok(answer) } else { Err(refused(answer).await) }
+        let silent = call.method == "HEAD";
+        if answer.is_success() { Ok(answer) } else { Err(refused(answer, silent).await) }
     }
 
-    /// An answer to HEAD has no body that could say so: 400 may be an expired
-    /// token.
-    fn bodiless(&self, call: &Call, failed: Failed) -> Failed {
-        if call.method == "HEAD" && failed.cause.starts_with("HTTP 400") {
-            return Failed { again: Again::Renewed, ..failed };
-        }
-        failed
+    /// The keys of now. There were some when the store was opened: what gives
+    /// them (a process that asks a server, say) may be back before long.
+    async fn keys(&self) -> Result<AwsCredentials, Failed> {
+        let keys = self.credentials.credentials().await;
+        keys.map_err(|error| Failed {
+            kind: ErrorKind::Refused,
+            ..Failed::timed(error.to_string())
+        })
     }
 
-    async fn renewing(&self, failed: Failed) -> Failed {
+    async fn renewing(&self, failed: Failed, keys: &AwsCredentials) -> Failed {
         if failed.again == Again::Renewed {
-            self.credentials.forget().await;
+            self.credentials.expired(keys).await;
         }
         failed
     }
@@ -209,15 +203,15 @@ impl Client {
         A: Future<Output = Result<T, RusotoError<E>>>,
     {
         retry::run(&self.policy, job, || async {
+            let keys = self.keys().await?;
             let dispatch = Dispatch::new(&self.transport);
             let failed = Arc::clone(&dispatch.failed);
-            let rusoto = RusotoClient::new_with(self.credentials.clone(), dispatch);
+            let rusoto = RusotoClient::new_with(fixed(&keys), dispatch);
             let answer = request(S3Client::new_with_client(rusoto, self.region.clone())).await;
             let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
             match (answer, failed) {
                 (Ok(done), _) => Ok(done),
-                (Err(_), Some(failed)) => Err(self.renewing(failed).await),
-                (Err(RusotoError::Credentials(error)), None) => Err(no_keys(&error)),
+                (Err(_), Some(failed)) => Err(self.renewing(failed, &keys).await),
                 (Err(_), None) => {
                     Err(Failed::never(ErrorKind::BadAnswer, "the answer makes no sense"))
                 }
@@ -227,8 +221,10 @@ impl Client {
     }
 }
 
-fn no_keys(error: &CredentialsError) -> Failed {
-    Failed::never(ErrorKind::Refused, error.to_string())
+/// These keys and no others, so that it is known which ones a server called expired.
+fn fixed(keys: &AwsCredentials) -> StaticProvider {
+    let (access, secret) = (keys.aws_access_key_id(), keys.aws_secret_access_key());
+    StaticProvider::new(access.to_owned(), secret.to_owned(), keys.token().clone(), None)
 }
 
 /// Carries Rusoto's typed requests over our transport. Rusoto's errors are text:
@@ -249,9 +245,10 @@ impl DispatchSignedRequest for Dispatch {
     fn dispatch(&self, request: SignedRequest, _: Option<Duration>) -> DispatchSignedRequestFuture {
         let (transport, slot) = (self.transport.clone(), Arc::clone(&self.failed));
         async move {
+            let silent = request.method() == "HEAD";
             let failed = match transport.exchange(request, STALL).await {
                 Ok(answer) if answer.is_success() => return Ok(handed_on(answer)),
-                Ok(answer) => refused(answer).await,
+                Ok(answer) => refused(answer, silent).await,
                 Err(failed) => failed,
             };
             let error = HttpDispatchError::new(failed.cause.clone());

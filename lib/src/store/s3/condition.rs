@@ -1,9 +1,11 @@
 //! Writes that happen only if.
 //!
-//! A server that does not know If-None-Match may refuse it, or ignore it and
-//! overwrite. So it is proven, once for each process and only when needed, by
-//! two create-only writes of one key: a server that honours the condition
-//! refuses at least the second. Without proof we look first and write after.
+//! A server that does not know a condition may refuse it, or ignore it and
+//! overwrite; some know one and not the other. So each is proven, once for each
+//! process and only when needed, on a key of our own: a server that honours
+//! If-None-Match refuses at least the second of two create-only writes, and one
+//! that honours If-Match refuses to replace an ETag that is not there. Where a
+//! condition is not proven we look first and write after.
 
 use bytes::Bytes;
 
@@ -15,31 +17,72 @@ use crate::store::{
 /// The name of the key, below the prefix, that support is proven with.
 pub(super) const PROBE: &str = ".bts-probe";
 
+/// An ETag that no object has: the MD5 of nothing that anybody writes.
+const NOBODYS_ETAG: &str = "00000000000000000000000000000000";
+
+/// Which conditions the server honours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Proven {
+    /// If-None-Match: of many creators one wins.
+    create: bool,
+    /// If-Match: of many who saw the same ETag one wins.
+    swap: bool,
+}
+
+impl Proven {
+    const ALL: Self = Self { create: true, swap: true };
+    const NONE: Self = Self { create: false, swap: false };
+
+    /// Whether every condition is honoured.
+    pub(super) fn all(self) -> bool {
+        self == Self::ALL
+    }
+
+    fn holds(self, condition: &Condition) -> bool {
+        match condition {
+            Condition::Always => true,
+            Condition::IfAbsent => self.create,
+            Condition::IfMatch(_) => self.swap,
+        }
+    }
+}
+
 impl S3Store {
-    /// Whether the server honours conditions.
-    pub(super) async fn proven(&self) -> Result<bool> {
+    /// Which conditions the server honours.
+    pub(super) async fn proven(&self) -> Result<Proven> {
         match self.conditional_writes {
-            ConditionalWrites::On => Ok(true),
-            ConditionalWrites::Off => Ok(false),
+            ConditionalWrites::On => Ok(Proven::ALL),
+            ConditionalWrites::Off => Ok(Proven::NONE),
             ConditionalWrites::Auto => {
-                self.conditional.get_or_try_init(|| self.probe_twice()).await.copied()
+                self.conditional.get_or_try_init(|| self.probe()).await.copied()
             }
         }
     }
 
-    async fn probe_twice(&self) -> Result<bool> {
-        let options = PutOptions { condition: Condition::IfAbsent, ..PutOptions::default() };
-        let words = Bytes::from_static(b"bts wrote this to learn whether If-None-Match works.\n");
-        for _ in 0..2 {
-            match self.put_object(&self.probe, &words, &options).await {
-                Ok(_) => {}
-                Err(error) if error.kind == ErrorKind::PreconditionFailed => return Ok(true),
-                Err(error) if unknown(&error) => break,
-                Err(error) => return Err(error),
+    async fn probe(&self) -> Result<Proven> {
+        // The first makes the key where it is free, and is refused where not.
+        let create = self.is_refused(Condition::IfAbsent).await?
+            || self.is_refused(Condition::IfAbsent).await?;
+        let swap = self.is_refused(Condition::IfMatch(NOBODYS_ETAG.to_owned())).await?;
+        let proven = Proven { create, swap };
+        for (honoured, name) in [(proven.create, "If-None-Match"), (proven.swap, "If-Match")] {
+            if !honoured {
+                log::info!("the server has no {name}: bts looks first and writes after");
             }
         }
-        log::info!("the server has no conditional writes: bts looks first and writes after");
-        Ok(false)
+        Ok(proven)
+    }
+
+    /// Whether the probe is refused because `condition` does not hold.
+    async fn is_refused(&self, condition: Condition) -> Result<bool> {
+        let words = Bytes::from_static(b"bts wrote this to learn whether conditions work.\n");
+        let options = PutOptions { condition, ..PutOptions::default() };
+        match self.put_object(&self.probe, &words, &options).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind == ErrorKind::PreconditionFailed => Ok(true),
+            Err(error) if unknown(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn put_if(
@@ -51,7 +94,7 @@ impl S3Store {
         if options.condition == Condition::Always {
             return self.put_object(key, body, options).await;
         }
-        if self.proven().await? {
+        if self.proven().await?.holds(&options.condition) {
             return match self.put_object(key, body, options).await {
                 // If-Match on a key that is gone (compare AWS's API_PutObject).
                 Err(error) if error.kind == ErrorKind::NotFound => {
@@ -74,7 +117,7 @@ impl S3Store {
         if !whole.if_absent {
             return self.complete(upload, parts, whole).await;
         }
-        if self.proven().await? {
+        if self.proven().await?.create {
             match self.complete(upload, parts, whole).await {
                 // Some servers have conditions for PUT alone.
                 Err(error)

@@ -56,9 +56,17 @@ impl Credentials {
         Self(Arc::new(Inner { source, known: Mutex::default() }))
     }
 
-    /// Drops what was looked up: the server called it expired.
-    pub(super) async fn forget(&self) {
-        *self.0.known.lock().await = None;
+    /// Drops `keys`, which the server called expired. Parallel requests hear that
+    /// of the same keys: what one of them has looked up since is kept.
+    pub(super) async fn expired(&self, keys: &AwsCredentials) {
+        let name = |keys: &AwsCredentials| {
+            let id = keys.aws_access_key_id().to_owned();
+            (id, keys.aws_secret_access_key().to_owned(), keys.token().clone())
+        };
+        let mut known = self.0.known.lock().await;
+        if known.as_ref().is_some_and(|known| name(known) == name(keys)) {
+            *known = None;
+        }
     }
 }
 
@@ -122,6 +130,16 @@ mod tests {
         assert!(lasts(&keys(None)));
         assert!(lasts(&keys(Some("2999-01-01T00:00:00Z"))));
         assert!(!lasts(&keys(Some("2020-01-01T00:00:00Z"))));
+    }
+
+    #[tokio::test]
+    async fn keys_that_were_renewed_meanwhile_are_kept() {
+        let credentials = Credentials::given("AKIA", "hush");
+        let keys = credentials.credentials().await.unwrap();
+        credentials.expired(&AwsCredentials::new("AKIA", "older", None, None)).await;
+        assert!(credentials.0.known.lock().await.is_some());
+        credentials.expired(&keys).await;
+        assert!(credentials.0.known.lock().await.is_none());
     }
 
     #[tokio::test]

@@ -69,7 +69,7 @@ pub struct S3Store {
     md5_only: AtomicBool,
     conditional_writes: ConditionalWrites,
     /// What the probe found.
-    conditional: OnceCell<bool>,
+    conditional: OnceCell<condition::Proven>,
     /// Where the probe writes.
     probe: Key,
     bucket_seen: OnceCell<()>,
@@ -155,7 +155,7 @@ impl Store for S3Store {
     }
 
     async fn conditional(&self) -> Result<bool> {
-        self.proven().await
+        Ok(self.proven().await?.all())
     }
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {

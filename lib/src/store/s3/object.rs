@@ -228,7 +228,9 @@ pub(super) fn quoted(etag: &str) -> String {
 
 /// The answer's ETag.
 pub(super) fn etag(answer: &Answer) -> Result<String, Failed> {
-    let missing = || Failed::never(ErrorKind::BadAnswer, "the answer has no ETag");
+    // It may be a proxy's answer, and the next one the server's.
+    let missing =
+        || Failed { kind: ErrorKind::BadAnswer, ..Failed::counted("the answer has no ETag") };
     answer.header("etag").map(unquoted).ok_or_else(missing)
 }
 

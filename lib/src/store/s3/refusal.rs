@@ -8,19 +8,26 @@ use super::xml::{self, Refusal};
 use crate::retry::{Again, Failed};
 use crate::store::ErrorKind;
 
-/// What an answer that is no success means.
-pub(super) async fn refused(answer: Answer) -> Failed {
+/// What an answer that is no success means; `silent` says that the request's
+/// method (HEAD) lets it have no words.
+pub(super) async fn refused(answer: Answer, silent: bool) -> Failed {
     let status = answer.status();
     let words = answer.status_words();
     let region = answer.header("x-amz-bucket-region").map(str::to_owned);
     let text = match answer.text().await {
         Ok(text) => text,
-        Err(failed) => return failed,
+        Err(failed) if failed.again == Again::Timed => return failed,
+        Err(_) => String::new(),
     };
     // A proxy's page, or nothing at all (an answer to HEAD): the status must do.
     let mut refusal: Refusal = xml::read(&text).unwrap_or_default();
     refusal.region = refusal.region.or(region);
-    meaning(status, &words, &refusal)
+    let failed = meaning(status, &words, &refusal);
+    match (silent, status) {
+        // It may be an expired token.
+        (true, 400) => Failed { again: Again::Renewed, ..failed },
+        _ => failed,
+    }
 }
 
 /// What a refusal means that came with `status`; `status_words` are said when the
@@ -55,7 +62,7 @@ fn judge(status: u16, code: &str) -> (Again, ErrorKind) {
         (_, "ServiceUnavailable" | "Throttling" | "ThrottlingException") => (Counted, Unavailable),
         (_, "ConditionalRequestConflict" | "OperationAborted") => (Counted, Unavailable),
         (408 | 429 | 500..=599, _) => (Counted, Unavailable),
-        (412, _) => (Never, PreconditionFailed),
+        (_, "PreconditionFailed") | (412, _) => (Never, PreconditionFailed),
         (404, "") => (Never, NotFound),
         (200, "") => (Counted, BadAnswer),
         _ => (Never, Refused),
@@ -113,6 +120,8 @@ mod tests {
             (404, "NoSuchBucket", ErrorKind::Refused),
             (404, "NoSuchUpload", ErrorKind::NoSuchUpload),
             (412, "PreconditionFailed", ErrorKind::PreconditionFailed),
+            (200, "PreconditionFailed", ErrorKind::PreconditionFailed),
+            (200, "NoSuchUpload", ErrorKind::NoSuchUpload),
             (403, "InvalidObjectState", ErrorKind::Archived),
             (403, "SignatureDoesNotMatch", ErrorKind::Refused),
             (501, "NotImplemented", ErrorKind::Unsupported),

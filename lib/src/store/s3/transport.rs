@@ -6,12 +6,13 @@
 //! ASCII, and reduces every failure to text, where a retry must tell a lost line
 //! from a bad certificate.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use hyper::client::HttpConnector;
 use hyper::{Body, Client, Request};
 use hyper_tls::HttpsConnector;
@@ -25,6 +26,9 @@ use crate::store::ErrorKind;
 
 /// No progress for this long means that the connection is lost.
 pub(super) const STALL: Duration = Duration::from_secs(60);
+/// hyper takes a body in pieces of this size, so that progress shows on slow
+/// lines too: [`STALL`] per piece is 1 KiB a second.
+const PIECE: usize = 64 << 10;
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(20);
 /// Idle connections are dropped before servers and middle boxes do.
@@ -99,12 +103,21 @@ fn into_hyper(request: SignedRequest, progress: &Arc<Notify>) -> http::Result<Re
     let progress = Arc::clone(progress);
     builder.body(match request.payload {
         None => Body::empty(),
-        Some(SignedRequestPayload::Buffer(bytes)) => Body::from(bytes),
         // hyper asks for the next piece when the line has taken the last one.
+        Some(SignedRequestPayload::Buffer(bytes)) => {
+            let pieces: Vec<_> = small(&bytes).map(Ok::<_, Infallible>).collect();
+            Body::wrap_stream(stream::iter(pieces).inspect(move |_| progress.notify_one()))
+        }
         Some(SignedRequestPayload::Stream(pieces)) => {
             Body::wrap_stream(pieces.inspect(move |_| progress.notify_one()))
         }
     })
+}
+
+/// The same bytes in pieces of [`PIECE`]; none is copied.
+pub(super) fn small(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
+    let starts = (0..bytes.len()).step_by(PIECE);
+    starts.map(|start| bytes.slice(start..bytes.len().min(start + PIECE)))
 }
 
 fn stalled(patience: Duration) -> Failed {
@@ -266,14 +279,22 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_moves_slowly_is_not_lost() {
-        let mut request = SignedRequest::new("PUT", "s3", &Region::UsEast1, "/bucket/key");
-        let (pieces, size) = (800, 64 << 10);
-        let body = futures::stream::iter((0..pieces).map(move |_| Ok(vec![7; size].into())));
-        request.set_payload_stream(ByteStream::new_with_size(body, pieces * size));
+        let put = || SignedRequest::new("PUT", "s3", &Region::UsEast1, "/bucket/key");
+        let (mut whole, mut streamed) = (put(), put());
+        let body = stream::iter((0..SLOW / PIECE).map(|_| Ok(vec![7; PIECE].into())));
+        streamed.set_payload_stream(ByteStream::new_with_size(body, SLOW));
+        whole.set_payload(Some(vec![7; SLOW]));
+        tokio::join!(moves_slowly(whole), moves_slowly(streamed));
+    }
+
+    /// The bytes of a body that moves slowly.
+    const SLOW: usize = 800 * PIECE;
+
+    async fn moves_slowly(request: SignedRequest) {
         let start = std::time::Instant::now();
         let slow = move |mut socket: TcpStream| async move {
-            let mut taken = vec![0; 16 * size];
-            let mut left = pieces * size;
+            let mut taken = vec![0; 16 * PIECE];
+            let mut left = SLOW;
             while left > 0 {
                 let len = socket.read(&mut taken).await.unwrap();
                 left = left.saturating_sub(len);
