@@ -193,6 +193,15 @@ impl Host {
         ran.text().split_terminator('\0').map(str::to_owned).collect()
     }
 
+    /// The same; empty where there is no backup.
+    pub fn chain_if_any(&self, name: &str) -> Vec<String> {
+        let current = self.program("bts-manifest", &["current", "--subvolume", name]).ok();
+        match current.text().contains("\"type\":\"current\"") {
+            true => self.chain(name),
+            false => Vec::new(),
+        }
+    }
+
     /// A folder for `BTS_BIN_DIR` in which `program` is this shell script, which
     /// finds the real one in `$REAL`.
     pub fn sabotage(&self, program: &str, script: &str) -> PathBuf {

@@ -87,6 +87,11 @@ impl Control {
         self.act();
     }
 
+    /// Forgets the hooks whose marks were not reached.
+    pub fn forget_hooks(&self) {
+        self.state().hooks.clear();
+    }
+
     /// Waits until the server reaches `mark`; `false` when it does not within
     /// `patience`.
     pub fn wait_for(&self, mark: Mark, patience: Duration) -> bool {
