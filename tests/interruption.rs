@@ -132,7 +132,14 @@ fn bytes_that_changed_are_sent_again(share: u64) {
     host.dataset("data", 2).bulk("later", 24 * MIB);
 
     dies_at(&host, &server, 50 * MIB * share / 100);
+    let stream = || {
+        let count = r#"btrfs -q send "$SNAPSHOT" | wc -c"#;
+        let ran = shell(count).env("SNAPSHOT", host.newest("data")).run().ok();
+        ran.text().trim().parse::<u64>().unwrap()
+    };
+    let before = stream();
     reflinks_elsewhere(&data);
+    assert_ne!(stream(), before, "btrfs send makes something else of the same snapshot now");
     host.backup().run().ok();
     restores_equal(&host);
 }
