@@ -7,8 +7,16 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Kills (SIGKILL) a descendant of `ancestor` that is called `name`; the first
 /// one that is found. Says whether there was one.
 pub fn descendant(ancestor: u32, name: &str) -> bool {
-    let found = descendants(ancestor).into_iter().find(|pid| comm(*pid).as_deref() == Some(name));
-    found.is_some_and(|pid| signal(pid, Signal::KILL))
+    find(ancestor, name).is_some_and(|pid| signal(pid, Signal::KILL))
+}
+
+/// Whether a descendant of `ancestor` that is called `name` runs.
+pub fn finds(ancestor: u32, name: &str) -> bool {
+    find(ancestor, name).is_some()
+}
+
+fn find(ancestor: u32, name: &str) -> Option<u32> {
+    descendants(ancestor).into_iter().find(|pid| comm(*pid).as_deref() == Some(name))
 }
 
 /// Sends a signal; `false` when the process has ended.
