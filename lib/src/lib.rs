@@ -9,7 +9,7 @@
 //! | vocabulary | [`exit`], [`time`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`], [`lock`] | the formats |
-//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`], [`gc`] | all of the above |
+//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`], [`gc`], [`staging`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
@@ -35,6 +35,7 @@ pub mod record;
 pub mod retry;
 pub mod send_stream;
 pub mod size;
+pub mod staging;
 pub mod state;
 pub mod store;
 pub mod time;

@@ -1,6 +1,7 @@
 //! The arguments of `bts-plan`, and what they ask of the library.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use bts::cli::{Common, Outcome, stdin_is_data};
@@ -12,6 +13,8 @@ use bts::record::{Current, Reader, Typed, Writer};
 use bts::time::Time;
 use clap::{Parser, ValueEnum};
 use jiff::tz::TimeZone;
+
+use super::restore::Restore;
 
 /// Decide what to back up: full, incremental, on with what was begun, or nothing,
 /// for each subvolume, and why
@@ -30,7 +33,8 @@ pub struct Cli {
     #[arg(long)]
     full: bool,
 
-    /// Plan for this subvolume alone; may be given several times
+    /// Plan for this subvolume alone; may be given several times. With --restore: refuse
+    /// another one's chain
     #[arg(long = "subvolume", value_name = "NAME")]
     subvolumes: Vec<Name>,
 
@@ -57,11 +61,17 @@ pub struct Cli {
         conflicts_with_all = ["settle", "unfinished", "once", "full", "subvolumes", "new_archive", "now"])]
     settings: bool,
 
+    /// The other half: bringing back what was backed up.
+    #[command(flatten)]
+    restore: Restore,
+
     /// Print only these values, each ended by a NUL byte
     ///
     /// Of a plan: name, action, reason, path, snapshot, parent, send_args, backup,
     /// record. With --settle: name, snapshot, reason. With --unfinished: name, snapshot,
-    /// backup. With --settings: lock, state, base_dir, store.
+    /// backup. With --settings: lock, state, base_dir, store. With
+    /// --restore: manifest_key, name, path, state, reason, size, source. With --place:
+    /// target, staging, keep.
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
     print0: Vec<String>,
 
@@ -87,13 +97,16 @@ enum Setting {
 impl Cli {
     /// What stdout carries.
     pub fn output(&self) -> Outcome {
-        if self.print0.is_empty() { Outcome::Records } else { Outcome::Bytes }
+        let records = self.print0.is_empty() && self.restore.prints();
+        if records { Outcome::Records } else { Outcome::Bytes }
     }
 
     /// Carries the arguments out.
     pub fn run(self) -> anyhow::Result<Status> {
         if self.settings {
             self.print_settings()?;
+        } else if self.restore.is_meant() {
+            self.restore.run(&self.common, &self.subvolumes, &self.print0)?;
         } else if self.unfinished {
             let fields = parse_fields(&self.print0)?;
             write(&plan::unfinished(&self.common.config()?)?, &fields)?;
@@ -138,10 +151,7 @@ impl Cli {
             text += &match setting {
                 Setting::Lock => config.global.lock_path.to_string_lossy().into_owned(),
                 Setting::State => config.global.state_path.to_string_lossy().into_owned(),
-                Setting::BaseDir => match &config.snapshots.base_dir {
-                    Some(path) => path.to_string_lossy().into_owned(),
-                    None => String::new(),
-                },
+                Setting::BaseDir => shown(config.snapshots.base_dir.as_deref()),
                 Setting::Store => self.common.settings(&config)?.url.to_string(),
             };
             text.push('\0');
@@ -150,10 +160,14 @@ impl Cli {
     }
 }
 
-const STDOUT: &str = "cannot write to stdout";
+fn shown(path: Option<&Path>) -> String {
+    path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+pub(super) const STDOUT: &str = "cannot write to stdout";
 
 /// Prints records, or only some of their values where `fields` names them.
-fn write<T: Fields + Typed + serde::Serialize>(
+pub(super) fn write<T: Fields + Typed + serde::Serialize>(
     records: &[T],
     fields: &[T::Field],
 ) -> anyhow::Result<()> {
@@ -166,7 +180,7 @@ fn write<T: Fields + Typed + serde::Serialize>(
 }
 
 /// Which values there are depends on what is printed, so that clap cannot tell.
-fn parse_fields<T: ValueEnum>(words: &[String]) -> Result<Vec<T>, Failure> {
+pub(super) fn parse_fields<T: ValueEnum>(words: &[String]) -> Result<Vec<T>, Failure> {
     let parse = |word: &String| {
         T::from_str(word, false).map_err(|_| {
             let known = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);

@@ -2,6 +2,7 @@
 //! stdout.
 
 mod cli;
+mod restore;
 
 use std::process::ExitCode;
 

@@ -237,14 +237,14 @@ pub struct Retention {
 }
 
 /// How a restored tree is compared with its source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum VerifyMode {
-    /// Every file.
+    /// Every file
     #[default]
     Full,
-    /// A random choice of files.
+    /// A random choice of files
     Sample,
-    /// Not at all.
+    /// Not at all
     None,
 }
 

@@ -12,6 +12,7 @@ mod check;
 mod parse;
 mod tally;
 
+pub(crate) use check::is_component;
 pub use parse::{Invalid, MANIFEST_MAX, POINTER_MAX, parse, parse_pointer, to_bytes};
 pub use tally::{Tally, Wrong};
 

@@ -24,6 +24,7 @@ mod orphan;
 mod plan;
 mod reader;
 mod run;
+mod staged;
 mod stream;
 mod writer;
 
@@ -35,6 +36,7 @@ pub use orphan::{Orphan, OrphanKind, OrphansEnd};
 pub use plan::{Action, Parent, Plan, Prune, SnapshotPlace};
 pub use reader::{Raw, Reader};
 pub use run::{Checksum, Object, Run, Snapshot};
+pub use staged::{Staged, StagedState};
 pub use stream::{Chunk, ChunkEnd, Data, Format, Stream, StreamEnd};
 pub use writer::{Writer, to_line};
 
@@ -141,5 +143,6 @@ typed! {
     "lost" => Lost,
     "abandoned" => Abandoned,
     "orphan" => Orphan,
+    "staged" => Staged,
     "end" => OrphansEnd,
 }
