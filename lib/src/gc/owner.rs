@@ -34,7 +34,7 @@ impl Owner {
         let (root, name, kind, last) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let stem = format!("{root}/{name}/{kind}/{last}");
         if let Some(rest) = parts.next() {
-            let ours = !rest.is_empty() && stem.parse::<BackupId>().is_ok();
+            let ours = is_name_of_ours(rest) && stem.parse::<BackupId>().is_ok();
             return ours.then_some(Self { stem, shape: Shape::Folder });
         }
         let known =
@@ -77,6 +77,15 @@ impl fmt::Display for Owner {
     }
 }
 
+/// Whether this program gives such a name to an object in a backup's folder.
+fn is_name_of_ours(name: &str) -> bool {
+    let chunk = name.strip_prefix("chunks/part-").and_then(|rest| rest.strip_suffix(".bin"));
+    match chunk {
+        Some(index) => index.len() >= 5 && index.bytes().all(|byte| byte.is_ascii_digit()),
+        None => ["parts.b3", "RESTORE.txt", intent::FILE, "manifest.json"].contains(&name),
+    }
+}
+
 /// The time in `chunk-<time>-<i>.bin`.
 fn flat_chunk(name: &str) -> Option<&str> {
     let (time, index) = name.strip_prefix("chunk-")?.strip_suffix(".bin")?.split_once('-')?;
@@ -104,7 +113,7 @@ mod tests {
     #[test]
     fn keys_of_both_programs_are_known_and_those_of_one_run_belong_together() {
         let id: BackupId = "subvol/data/full/20260117T220511Z-0a1b2c3d".parse().unwrap();
-        for name in ["chunks/part-00000.bin", "parts.b3", "intent.json", "anything/else"] {
+        for name in ["chunks/part-00000.bin", "parts.b3", "intent.json", "RESTORE.txt"] {
             let owner = Owner::of(&format!("{id}/{name}")).unwrap();
             assert_eq!(owner, Owner::backup(&id));
             assert_eq!(owner.manifest(), format!("{id}/manifest.json"));
@@ -132,6 +141,8 @@ mod tests {
             "subvol/data/other/chunk-20260117T220511Z-1.bin",
             "subvol/../full/chunk-20260117T220511Z-1.bin",
             "subvol/data/full/20260117T220511Z-0a1b2c3d",
+            "subvol/data/full/20260117T220511Z-0a1b2c3d/notes.txt",
+            "subvol/data/full/20260117T220511Z-0a1b2c3d/chunks/part-1.bin.old",
             "subvol/data/full/20260117T220511Z-0a1b2c3d/",
             "subvol/data/full/20260117T220511Z-0A1B2C3D/x",
             "other/data/full/20260117T220511Z-0a1b2c3d/x",

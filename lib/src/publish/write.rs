@@ -41,6 +41,23 @@ impl Exactly<'_> {
         Err(Invalid::new(self.archive.store.locate(key.as_str()), "", what).into())
     }
 
+    /// As [`Exactly::create`]; where `free`, other bytes are replaced.
+    ///
+    /// # Errors
+    /// Those of [`Exactly::create`].
+    pub(super) async fn create_or_replace(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        free: bool,
+    ) -> anyhow::Result<()> {
+        let media = "application/octet-stream";
+        match free {
+            true => Ok(self.put(key, &bytes, Condition::Always, media).await?),
+            false => self.create(key, bytes, media).await.map(drop),
+        }
+    }
+
     /// Moves a pointer, or finds that it says already what it shall.
     ///
     /// # Errors
