@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitStatus, Stdio};
 
@@ -90,6 +91,12 @@ impl Command {
         variables: impl IntoIterator<Item = (&'a str, V)>,
     ) -> &mut Self {
         self.0.envs(variables);
+        self
+    }
+
+    /// Reads this file on stdin.
+    pub fn stdin(&mut self, file: File) -> &mut Self {
+        self.0.stdin(file);
         self
     }
 
