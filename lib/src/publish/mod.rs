@@ -2,7 +2,7 @@
 //!
 //! Promises the order that makes a crash harmless: nothing is written before the
 //! records prove whole; then come the part digests, a look at every chunk of the
-//! whole chain, the manifest, and the pointer last. Wherever this stops,
+//! whole chain, `RESTORE.txt`, the manifest, and the pointer last. Wherever this stops,
 //! `current.json` names a backup that restores, and the same records can be
 //! published again: what is there with our exact bytes counts as done, what is
 //! there with other bytes is never replaced. The records come from the upload
@@ -87,6 +87,8 @@ pub async fn publish(
     let chain = chain::walk(archive, made.link.clone()).await?.whole(archive)?;
     let current = chain::summary(archive, &chain).await?;
     nothing_missing(&current)?;
+    let (key, text) = build::instructions(archive, finished, &chain)?;
+    write.leave(&key, text, "text/plain; charset=utf-8").await?;
 
     let created = write.create(&manifest_key, made.manifest, "application/json").await?;
     if !published {

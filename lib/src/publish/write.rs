@@ -41,6 +41,24 @@ impl Exactly<'_> {
         Err(Invalid::new(self.archive.store.locate(key.as_str()), "", what).into())
     }
 
+    /// Creates an object that only people read. One that is there stays, whatever
+    /// it says: an earlier attempt at the same run wrote it, perhaps of an earlier
+    /// version, and its words may be others.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn leave(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        content_type: &'static str,
+    ) -> StoreResult<()> {
+        match self.put(key, &bytes, Condition::IfAbsent, content_type).await {
+            Err(error) if error.kind == ErrorKind::PreconditionFailed => Ok(()),
+            put => put,
+        }
+    }
+
     /// Moves a pointer, or finds that it says already what it shall.
     ///
     /// # Errors
