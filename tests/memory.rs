@@ -40,7 +40,7 @@ fn four_gibibytes_pass_through_in_constant_memory() {
             measure put bts-put --backup subvol/big/full/20260117T220511Z-0a1b2c3d \
                 --part-size {PART_SIZE} --concurrency {CONCURRENCY} >"$DIR/records"
         measure publish bts-manifest publish <"$DIR/records" >/dev/null
-        measure chain bts-manifest chain --subvolume big | measure get bts-get | wc -c"#
+        measure chain bts-manifest chain --subvolume big | measure get bts-get --concurrency {CONCURRENCY} | wc -c"#
     );
     let mut script = shell(&script);
     script.env("DIR", btrfs.outside()).env("SNAP", snapshot).envs(server.reach().environment());
@@ -49,8 +49,9 @@ fn four_gibibytes_pass_through_in_constant_memory() {
 
     let others = 32 * MIB;
     let put = PART_SIZE * (CONCURRENCY + 2) + 32 * MIB;
+    let get = PART_SIZE * (1 + CONCURRENCY + 2) + 48 * MIB;
     for (program, most) in
-        [("chunk", others), ("put", put), ("publish", others), ("chain", others), ("get", others)]
+        [("chunk", others), ("put", put), ("publish", others), ("chain", others), ("get", get)]
     {
         let peak = peak(btrfs.outside(), program);
         println!("{program}: {} KiB at most", peak / 1024);

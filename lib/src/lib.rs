@@ -6,16 +6,17 @@
 //!
 //! | layer | modules | knows |
 //! |---|---|---|
-//! | vocabulary | [`exit`], [`time`], [`names`], [`size`] | nothing else |
+//! | vocabulary | [`exit`], [`time`], [`moment`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`], [`lock`] | the formats |
-//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`], [`gc`], [`staging`] | all of the above |
+//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`catalog`], [`recovery`], [`download`], [`plan`], [`gc`], [`staging`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
 //! folder `store/s3` knows how S3 is reached.
 
 pub mod btrfs;
+pub mod catalog;
 pub mod chain;
 pub mod chunk;
 pub mod cli;
@@ -28,10 +29,12 @@ pub mod intent;
 pub mod journal;
 pub mod lock;
 pub mod manifest;
+pub mod moment;
 pub mod names;
 pub mod plan;
 pub mod publish;
 pub mod record;
+pub mod recovery;
 pub mod retry;
 pub mod send_stream;
 pub mod size;

@@ -47,7 +47,7 @@ impl Policy {
     /// The wait after the `failures`th failure (1, 2, …): between half of the
     /// full wait and all of it, so that many clients do not come back at once
     /// and none comes back at once.
-    fn wait(&self, failures: u32) -> Duration {
+    pub(crate) fn wait(&self, failures: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(30));
         let full = self.first_wait.saturating_mul(doubled).min(self.longest_wait);
         full.mul_f64(0.5 + (self.jitter)() / 2.0)

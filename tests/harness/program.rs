@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitStatus, Stdio};
 
@@ -84,12 +85,24 @@ impl Command {
         self
     }
 
+    /// Takes an environment variable away.
+    pub fn env_remove(&mut self, name: &str) -> &mut Self {
+        self.0.env_remove(name);
+        self
+    }
+
     /// Sets environment variables.
     pub fn envs<'a, V: AsRef<OsStr>>(
         &mut self,
         variables: impl IntoIterator<Item = (&'a str, V)>,
     ) -> &mut Self {
         self.0.envs(variables);
+        self
+    }
+
+    /// Reads this file on stdin.
+    pub fn stdin(&mut self, file: File) -> &mut Self {
+        self.0.stdin(file);
         self
     }
 

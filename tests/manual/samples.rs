@@ -45,6 +45,7 @@ pub fn samples() -> Vec<Sample> {
         plain("snapshot", &snapshot()),
         record("current", &current()),
         record("backup", &backup()),
+        record("restore_point", &restore_point()),
         record("list end", &ListEnd { backups: 1 }),
         record("orphan", &orphan()),
         record("orphans end", &OrphansEnd { uploads: 1, objects: 1, size: 1, deleted: true }),
@@ -167,6 +168,7 @@ fn run() -> Run {
         snapshot: Some(snapshot()),
         parent_manifest: Some(text()),
         parent_manifest_sha256: Some(digest()),
+        replaces: Some("key".into()),
         chunk_size: 1,
         part_size: 1,
         hash: Hash::Sha256,
@@ -206,6 +208,23 @@ fn current() -> Current {
             size: 1,
             missing: vec![text()],
         },
+    }
+}
+
+fn restore_point() -> RestorePoint {
+    RestorePoint {
+        subvolume: Some(name()),
+        manifest_key: text(),
+        kind: Some(Kind::Full),
+        created_at: Some(time()),
+        size: Some(1),
+        storage_class: Some(text()),
+        current: true,
+        chain_length: Some(1),
+        chain_size: Some(1),
+        complete: true,
+        missing: vec![text()],
+        problem: Some(text()),
     }
 }
 
@@ -262,6 +281,7 @@ fn plan() -> Plan {
             manifest_key: text(),
             manifest_sha256: digest(),
         }),
+        replaces: Some("key".into()),
         send_args: vec![text()],
         run: Some(Box::new(run())),
         nested: vec![text()],

@@ -1,15 +1,16 @@
-//! The last gate before the output: what passes here is hashed, and an object's
-//! end only passes when all of it was right.
+//! The last gate before the output. Blocks that come with a digest are right;
+//! of an object that has none of its parts, or whose digest was asked for, all is
+//! hashed here, and its end only passes when all of it was right.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use anyhow::Context;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::Got;
 use super::list::Item;
+use super::{Check, Got};
 use crate::hasher::Hasher;
 use crate::manifest::Invalid;
 use crate::record::{Digest, Hash};
@@ -20,24 +21,28 @@ use crate::store::Store;
 /// whole.
 const HELD_BACK: usize = 1 << 20;
 
-/// Writes the objects as their pieces come in. `store` names them in messages.
+/// The blocks of all objects in order, each as soon as it is there.
+pub(super) type Blocks = mpsc::UnboundedReceiver<oneshot::Receiver<anyhow::Result<Vec<Bytes>>>>;
+
+/// Writes the objects as their blocks come in. `store` names them in messages.
 /// Blocks the thread.
 ///
 /// # Errors
-/// [`Invalid`] when an object's digest is wrong or its bytes stop coming; those
-/// of `out`.
+/// That of a block; [`Invalid`] when an object's digest is wrong; those of `out`.
 pub(super) fn write<W: Write>(
-    mut pieces: mpsc::Receiver<Bytes>,
+    mut blocks: Blocks,
     items: &[Item],
+    check: Check,
     store: &dyn Store,
     out: W,
 ) -> anyhow::Result<Got> {
     let mut gate = Gate { out, held: VecDeque::new(), held_len: 0 };
     let mut got = Got::default();
     for item in items {
-        let digest = object(&mut pieces, item, &mut gate)?;
-        if digest != item.digest {
-            let what = format!("{digest}, and {} was recorded: the object is corrupt", item.digest);
+        let hashed = check == Check::Chunk || item.parts.is_none();
+        let found = object(&mut blocks, item, &mut gate, hashed)?;
+        if let Some(found) = found.filter(|found| *found != item.digest) {
+            let what = format!("{found}, and {} was recorded: the object is corrupt", item.digest);
             return Err(Invalid::new(url(store, item), field(item.hash), what).into());
         }
         gate.release(0).context(WRITING)?;
@@ -50,23 +55,32 @@ pub(super) fn write<W: Write>(
 
 const WRITING: &str = "writing to stdout";
 
-/// Passes one object on but for its end, and gives back its digest.
+/// Passes one object on. When it is to be hashed, its end is held back, and the
+/// digest given back.
 fn object<W: Write>(
-    pieces: &mut mpsc::Receiver<Bytes>,
+    blocks: &mut Blocks,
     item: &Item,
     gate: &mut Gate<W>,
-) -> anyhow::Result<Digest> {
-    let mut hasher = Hasher::new(item.hash);
+    hashed: bool,
+) -> anyhow::Result<Option<Digest>> {
+    let mut hasher = hashed.then(|| Hasher::new(item.hash));
+    let keep = if hashed { HELD_BACK } else { 0 };
     let mut left = item.size;
     while left > 0 {
-        // The fetch that stopped says why; this error is only seen if it does not.
-        let piece = pieces.blocking_recv().filter(|piece| piece.len() as u64 <= left);
-        let piece = piece.with_context(|| format!("{} did not come whole", item.key))?;
-        left -= piece.len() as u64;
-        hasher.update(&piece);
-        gate.push(piece).context(WRITING)?;
+        for piece in next(blocks, item)? {
+            left = left.saturating_sub(piece.len() as u64);
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&piece);
+            }
+            gate.push(piece, keep).context(WRITING)?;
+        }
     }
-    Ok(hasher.finish())
+    Ok(hasher.map(Hasher::finish))
+}
+
+fn next(blocks: &mut Blocks, item: &Item) -> anyhow::Result<Vec<Bytes>> {
+    let block = blocks.blocking_recv().and_then(|block| block.blocking_recv().ok());
+    block.with_context(|| format!("{} did not come whole", item.key))?
 }
 
 fn url(store: &dyn Store, item: &Item) -> String {
@@ -80,7 +94,8 @@ fn field(hash: Hash) -> &'static str {
     }
 }
 
-/// Holds the last bytes back.
+/// Holds the last bytes back, as copies: the buffers that they came in are
+/// needed for what comes next.
 struct Gate<W> {
     out: W,
     held: VecDeque<Bytes>,
@@ -88,10 +103,11 @@ struct Gate<W> {
 }
 
 impl<W: Write> Gate<W> {
-    fn push(&mut self, piece: Bytes) -> io::Result<()> {
+    fn push(&mut self, piece: Bytes, keep: usize) -> io::Result<()> {
         self.held_len += piece.len();
-        self.held.push_back(piece);
-        self.release(HELD_BACK)
+        let small = piece.len() <= keep;
+        self.held.push_back(if small { Bytes::copy_from_slice(&piece) } else { piece });
+        self.release(keep)
     }
 
     /// Writes what is held, up to the last `keep` bytes.
@@ -101,7 +117,8 @@ impl<W: Write> Gate<W> {
         {
             let free = self.held_len - keep;
             if piece.len() > free {
-                self.held.push_front(piece.split_off(free));
+                self.held.push_front(Bytes::copy_from_slice(&piece[free..]));
+                piece.truncate(free);
             }
             self.out.write_all(&piece)?;
             self.held_len -= piece.len();

@@ -1,7 +1,9 @@
 //! Reads which objects are wanted: the records of a chain or of an upload.
 
 use std::io::BufRead;
+use std::ops::Range;
 
+use super::parts::{self, Parts};
 use crate::exit::Failure;
 use crate::manifest::Tally;
 use crate::record::{Backup, Digest, Hash, ListEnd, Object, Raw, Reader, Run, StreamEnd, Typed};
@@ -12,6 +14,8 @@ use crate::store::Key;
 pub struct Wanted {
     /// The objects.
     pub items: Vec<Item>,
+    /// Where the digests of their parts lie, until they have been read.
+    pub sheets: Vec<Sheet>,
 }
 
 /// One object and what vouches for it.
@@ -21,10 +25,27 @@ pub struct Item {
     pub key: Key,
     /// Its size, in bytes; never 0.
     pub size: u64,
+    /// Its ETag when it was stored, where that was kept.
+    pub etag: Option<String>,
     /// The hash.
     pub hash: Hash,
     /// What the hash must come to.
     pub digest: Digest,
+    /// The digests of its parts, where there are any.
+    pub parts: Option<Parts>,
+}
+
+/// An object with the digests of the parts of a backup's objects, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sheet {
+    /// Its whole key.
+    pub key: Key,
+    /// The size of every part of an object but its last, in bytes.
+    pub part_size: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: Digest,
+    /// The backup's objects, as a range of [`Wanted::items`].
+    pub items: Range<usize>,
 }
 
 /// Reads the records to their end: either `backup` and its `object`s, again and
@@ -72,6 +93,10 @@ struct Open {
     /// What the `backup` record said; `None` for a run, whose `end` says it.
     said: Option<Sums>,
     tally: Tally,
+    /// The size of the parts whose digests the objects carry themselves.
+    part_size: Option<u64>,
+    /// Where their digests lie otherwise.
+    sheet: Option<Sheet>,
 }
 
 /// What the objects of one backup add up to.
@@ -86,10 +111,14 @@ struct Sums {
 impl List {
     fn backup(&mut self, raw: Raw) -> anyhow::Result<()> {
         self.close(&raw)?;
+        let place = raw.clone();
         let backup: Backup = raw.decode()?;
+        let sheet = parts::sheet(&backup).map_err(|what| place.broken(what))?;
+        let start = self.wanted.items.len();
+        let sheet = sheet.map(|sheet| Sheet { items: start..start, ..sheet });
         let Backup { chunks, size, stream_sha256, .. } = backup;
         let said = Some(Sums { chunks, size, stream_sha256 });
-        self.open = Some(Open { said, tally: Tally::new(None) });
+        self.open = Some(Open { said, tally: Tally::new(None), part_size: None, sheet });
         self.backups += 1;
         Ok(())
     }
@@ -104,7 +133,8 @@ impl List {
             let what = "filter: this version cannot undo one";
             return Err(place.broken(what).into());
         }
-        self.open = Some(Open { said: None, tally: Tally::new(Some(run.hash)) });
+        let (tally, part_size) = (Tally::new(Some(run.hash)), Some(run.part_size));
+        self.open = Some(Open { said: None, tally, part_size, sheet: None });
         Ok(())
     }
 
@@ -119,15 +149,21 @@ impl List {
             .add_numbered(object.index, object.size, &object.digests)
             .map_err(|wrong| place.broken(wrong.to_string()))?;
         let key = object.key.parse().map_err(|bad| place.broken(format!("key: {bad}")))?;
+        let Object { size, etag, parts, .. } = object;
+        let given = open.part_size.filter(|_| !parts.is_empty());
+        let parts = given
+            .map(|part_size| Parts::new(part_size, size, &parts))
+            .transpose()
+            .map_err(|wrong| place.broken(format!("parts: {wrong}")))?;
         let hash = open.tally.hash();
-        self.wanted.items.push(Item { key, size: object.size, hash, digest });
+        self.wanted.items.push(Item { key, size, etag, hash, digest, parts });
         Ok(())
     }
 
     fn end(&mut self, raw: Raw) -> anyhow::Result<()> {
         let place = raw.clone();
         match &self.open {
-            Some(Open { said: None, tally }) => {
+            Some(Open { said: None, tally, .. }) => {
                 let StreamEnd { chunks, size, stream_sha256 } = raw.decode()?;
                 let stream_sha256 = Some(stream_sha256);
                 compare(&place, Sums { chunks, size, stream_sha256 }, tally)?;
@@ -152,7 +188,13 @@ impl List {
     /// Checks the backup that `next` follows.
     fn close(&mut self, next: &Raw) -> anyhow::Result<()> {
         match self.open.take() {
-            Some(Open { said: Some(said), tally }) => compare(next, said, &tally),
+            Some(Open { said: Some(said), tally, sheet, .. }) => {
+                compare(next, said, &tally)?;
+                let end = self.wanted.items.len();
+                let sheet = sheet.map(|it| Sheet { items: it.items.start..end, ..it });
+                self.wanted.sheets.extend(sheet);
+                Ok(())
+            }
             Some(_) => Err(next.broken("a backup after a run").into()),
             None => Ok(()),
         }

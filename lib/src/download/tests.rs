@@ -4,22 +4,22 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
-use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::status_of;
 use crate::exit::Status;
-use crate::record::Hash;
+use crate::record::{Digest, Hash};
 use crate::store::{Error, ErrorKind, Get, Result as StoreResult};
 use crate::testing::{Faulty, Place, archive, digests};
 
-const MIB: usize = 1 << 20;
-const SIZES: [usize; 4] = [3 * MIB + 7, 1, MIB, MIB + 1];
+pub(super) const MIB: usize = 1 << 20;
+pub(super) const SIZES: [usize; 4] = [3 * MIB + 7, 1, MIB, MIB + 1];
 
 /// An output that can be looked at afterwards.
 #[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -32,12 +32,16 @@ impl Write for Output {
 }
 
 impl Output {
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().clone()
     }
 }
 
-fn content(index: usize) -> Vec<u8> {
+/// One range at a time, so that answers have numbers.
+const ONE: Options = Options { concurrency: 1, check: Check::Part };
+pub(super) const MANY: Options = Options { concurrency: 3, check: Check::Part };
+
+pub(super) fn content(index: usize) -> Vec<u8> {
     (0..SIZES[index]).map(|at| (at / 251 + at + index) as u8).collect()
 }
 
@@ -45,21 +49,37 @@ fn everything() -> Vec<u8> {
     (0..SIZES.len()).flat_map(content).collect()
 }
 
-fn key(index: usize) -> String {
+pub(super) fn key(index: usize) -> String {
     format!("host/chunk {index}")
 }
 
 /// An archive with the four objects, and the list that wants them.
-async fn place(hash: Hash) -> (Place, Wanted) {
+pub(super) async fn place(hash: Hash) -> (Place, Wanted) {
     let place = Place::new();
     let mut items = Vec::new();
     for (index, size) in SIZES.into_iter().enumerate() {
         let bytes = content(index);
         let (hash, digest) = digests(hash, &bytes).one().unwrap();
         place.put(&key(index), bytes).await;
-        items.push(Item { key: key(index).parse().unwrap(), size: size as u64, hash, digest });
+        let (key, size) = (key(index).parse().unwrap(), size as u64);
+        items.push(Item { key, size, etag: None, hash, digest, parts: None });
     }
-    (place, Wanted { items })
+    (place, Wanted { items, sheets: Vec::new() })
+}
+
+/// The digests of an object's parts.
+pub(super) fn part_digests(index: usize, part_size: usize) -> Vec<Digest> {
+    let content = content(index);
+    content.chunks(part_size).map(|part| Digest(*blake3::hash(part).as_bytes())).collect()
+}
+
+/// The same list with the digests of the objects' parts.
+fn in_parts(mut wanted: Wanted, part_size: usize) -> Wanted {
+    for (index, item) in wanted.items.iter_mut().enumerate() {
+        let digests = part_digests(index, part_size);
+        item.parts = Some(Parts::new(part_size as u64, item.size, &digests).unwrap());
+    }
+    wanted
 }
 
 /// What comes out when the answers to gets are changed by `twist`.
@@ -67,9 +87,17 @@ async fn twisted(
     twist: impl Fn(u32, StoreResult<Get>) -> StoreResult<Get> + Send + Sync + 'static,
 ) -> (anyhow::Result<Got>, Vec<u8>) {
     let (place, wanted) = place(Hash::Sha256).await;
+    twisted_in(&place, wanted, twist).await
+}
+
+pub(super) async fn twisted_in(
+    place: &Place,
+    wanted: Wanted,
+    twist: impl Fn(u32, StoreResult<Get>) -> StoreResult<Get> + Send + Sync + 'static,
+) -> (anyhow::Result<Got>, Vec<u8>) {
     let store = Faulty::twisting(place.archive.store.clone(), twist);
     let out = Output::default();
-    let got = download(&archive(Arc::new(store)), wanted, out.clone()).await;
+    let got = download(&archive(Arc::new(store)), wanted, &ONE, out.clone()).await;
     (got, out.bytes())
 }
 
@@ -84,13 +112,24 @@ fn cut(get: Get, pieces: usize) -> Get {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bytes_come_back_in_order_under_either_hash() {
+async fn the_bytes_come_back_in_order_under_either_hash_in_parts_or_not() {
     for hash in [Hash::Sha256, Hash::Blake3] {
-        let (place, wanted) = place(hash).await;
-        let out = Output::default();
-        let got = download(&place.archive, wanted, out.clone()).await.unwrap();
-        assert_eq!(out.bytes(), everything());
-        assert_eq!(got, Got { objects: 4, bytes: everything().len() as u64 });
+        for (part_size, check) in [
+            (None, Check::Part),
+            (Some(700_001), Check::Part),
+            (Some(2 * MIB + 5), Check::Chunk),
+            (Some(5 * MIB), Check::Part),
+            (Some(10_007), Check::Chunk),
+        ] {
+            let (place, mut wanted) = place(hash).await;
+            if let Some(part_size) = part_size {
+                wanted = in_parts(wanted, part_size);
+            }
+            let (out, options) = (Output::default(), Options { check, ..MANY });
+            let got = download(&place.archive, wanted, &options, out.clone()).await.unwrap();
+            assert_eq!(out.bytes(), everything());
+            assert_eq!(got, Got { objects: 4, bytes: everything().len() as u64, again: 0 });
+        }
     }
 }
 
@@ -102,7 +141,7 @@ async fn the_end_of_a_corrupt_object_is_never_written() {
         bytes[at] ^= 1;
         std::fs::write(place.file(&key(index)), bytes).unwrap();
         let out = Output::default();
-        let error = download(&place.archive, wanted, out.clone()).await.unwrap_err();
+        let error = download(&place.archive, wanted, &MANY, out.clone()).await.unwrap_err();
         assert_eq!(status_of(&error), Status::Data);
         let said = error.to_string();
         assert!(said.contains(&key(index)) && said.contains("sha256"), "{said}");
@@ -120,7 +159,7 @@ async fn a_missing_or_resized_object_is_found_before_the_first_byte() {
             false => std::fs::remove_file(place.file(&key(3))).unwrap(),
         }
         let out = Output::default();
-        let error = download(&place.archive, wanted, out.clone()).await.unwrap_err();
+        let error = download(&place.archive, wanted, &MANY, out.clone()).await.unwrap_err();
         assert_eq!(status_of(&error), Status::Data);
         assert!(error.to_string().contains(&key(3)), "{error}");
         assert_eq!(out.bytes(), b"");
@@ -141,17 +180,130 @@ async fn answers_that_break_off_are_asked_for_again_from_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_without_a_byte_are_asked_for_a_bounded_number_of_times() {
-    let gets = Arc::new(AtomicU32::new(0));
-    let count = gets.clone();
-    let (got, bytes) = twisted(move |_, get| {
-        count.fetch_add(1, Ordering::SeqCst);
-        get.map(|get| cut(get, 0))
-    })
-    .await;
+    let (got, bytes) = twisted(|_, get| get.map(|get| cut(get, 0))).await;
     let error = got.unwrap_err();
     assert_eq!(status_of(&error), Status::Unavailable);
-    assert!(error.to_string().contains("tried 5 times"), "{error}");
-    assert_eq!((gets.load(Ordering::SeqCst), bytes), (5, Vec::new()));
+    let said = error.to_string();
+    assert!(said.contains("tried 5 times") && said.contains("bytes 0 to 1048575"), "{said}");
+    assert_eq!(bytes, b"");
+}
+
+/// An answer with a bit flipped in its first piece.
+pub(super) fn flipped(get: Get) -> Get {
+    let mut first = true;
+    let body = get.body.map(move |piece| {
+        let mut piece = piece?.to_vec();
+        piece[0] ^= u8::from(std::mem::take(&mut first));
+        Ok(Bytes::from(piece))
+    });
+    Get { body: body.boxed(), ..get }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_arrives_wrong_is_fetched_again() {
+    for part_size in [MIB / 2, 2 * MIB] {
+        let (place, wanted) = place(Hash::Sha256).await;
+        let wanted = in_parts(wanted, part_size);
+        let (got, bytes) =
+            twisted_in(
+                &place,
+                wanted,
+                |number, get| {
+                    if number % 4 == 0 { get.map(flipped) } else { get }
+                },
+            )
+            .await;
+        let again = got.unwrap().again;
+        assert!(bytes == everything());
+        assert!((2..20).contains(&again), "{again}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_always_wrong_is_named_and_nothing_of_it_is_written() {
+    for (at, part) in [(0, 0), (MIB + 5, 1), (SIZES[0] - 1, 6)] {
+        let (place, wanted) = place(Hash::Sha256).await;
+        let wanted = in_parts(wanted, MIB / 2);
+        let mut bytes = content(0);
+        bytes[at] ^= 1;
+        std::fs::write(place.file(&key(0)), bytes).unwrap();
+        let out = Output::default();
+        let error = download(&place.archive, wanted, &MANY, out.clone()).await.unwrap_err();
+        assert_eq!(status_of(&error), Status::Data);
+        let (said, start) = (error.to_string(), at / (MIB / 2) * (MIB / 2));
+        assert!(said.contains(&key(0)) && said.contains(&format!("bytes {start} to")), "{said}");
+        assert!(said.contains("(5 times)"), "{said}");
+        assert_eq!(out.bytes(), content(0)[..start], "{part}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_whose_parts_are_right_is_checked_as_a_whole_on_request() {
+    for (check, sound) in [(Check::Part, true), (Check::Chunk, false)] {
+        let (place, wanted) = place(Hash::Sha256).await;
+        let mut wanted = in_parts(wanted, MIB / 2);
+        wanted.items[0].digest = Digest([7; 32]);
+        let (out, options) = (Output::default(), Options { check, ..MANY });
+        let got = download(&place.archive, wanted, &options, out.clone()).await;
+        assert_eq!(got.is_ok(), sound);
+        let written = if sound { everything().len() } else { SIZES[0] - MIB };
+        assert_eq!(out.bytes().len(), written);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_an_archive_has_other_etags_and_is_as_good() {
+    let (place, mut wanted) = place(Hash::Sha256).await;
+    wanted.items[0].etag = Some("of the first place".to_owned());
+    download(&place.archive, wanted, &MANY, Output::default()).await.unwrap();
+}
+
+/// An output that waits until it may write.
+struct Slow(std::sync::mpsc::Receiver<()>, Output);
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Once nobody holds it back any more, it is fast.
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_holds_the_network_up() {
+    let (place, wanted) = place(Hash::Sha256).await;
+    let wanted = in_parts(wanted, MIB / 4);
+    let ranges: usize = SIZES.iter().map(|size| size.div_ceil(MIB / 4)).sum();
+    let gets = Arc::new(AtomicU32::new(0));
+    let count = gets.clone();
+    let store = Faulty::twisting(place.archive.store.clone(), move |_, get| {
+        count.fetch_add(1, Ordering::SeqCst);
+        get
+    });
+    let (go, wait) = std::sync::mpsc::channel();
+    let out = Output::default();
+    let slow = Slow(wait, out.clone());
+    let archive = archive(Arc::new(store));
+    // One part, three on their way, two spare.
+    let most = MANY.memory(MIB as u64 / 4) / RANGE_MAX;
+    assert_eq!(most, 6);
+    let watched = async {
+        while gets.load(Ordering::SeqCst) < 6 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let asked = gets.load(Ordering::SeqCst);
+        drop(go);
+        asked
+    };
+    let (got, asked) = tokio::join!(download(&archive, wanted, &MANY, slow), watched);
+    got.unwrap();
+    assert_eq!(asked, 6, "of {ranges}");
+    assert!(out.bytes() == everything());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +336,7 @@ async fn an_object_that_must_be_thawed_is_found_before_the_first_byte() {
     let (place, wanted) = place(Hash::Sha256).await;
     let store = Faulty::freezing(place.archive.store.clone(), &key(3));
     let out = Output::default();
-    let error = download(&archive(Arc::new(store)), wanted, out.clone()).await.unwrap_err();
+    let error = download(&archive(Arc::new(store)), wanted, &MANY, out.clone()).await.unwrap_err();
     assert_eq!(status_of(&error), Status::TryLater);
     let said = error.to_string();
     assert!(said.contains(&key(3)) && said.contains("thaw"), "{said}");
@@ -207,103 +359,13 @@ impl Write for Closed {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_left_is_told_apart_and_ends_a_stalled_download() {
     let (place, wanted) = place(Hash::Sha256).await;
-    // After some pieces the network says nothing more.
-    let store = Faulty::twisting(place.archive.store.clone(), |_, get| {
+    // After some ranges the network says nothing more.
+    let store = Faulty::twisting(place.archive.store.clone(), |number, get| {
         let get = get?;
-        let body = get.body.take(5).chain(futures::future::pending().into_stream()).boxed();
-        Ok(Get { body, ..get })
+        let pending = futures::future::pending().into_stream();
+        Ok(if number > 2 { Get { body: pending.boxed(), ..get } } else { get })
     });
-    let error = download(&archive(Arc::new(store)), wanted, Closed).await.unwrap_err();
+    let error = download(&archive(Arc::new(store)), wanted, &ONE, Closed).await.unwrap_err();
     let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).unwrap();
     assert_eq!(cause.kind(), io::ErrorKind::BrokenPipe);
-}
-
-/// The records of one backup of two objects and their end, as `chain` prints them.
-fn records() -> Vec<Value> {
-    let sha256 = |index| digests(Hash::Sha256, &content(index)).sha256;
-    let object = |index: usize| {
-        json!({ "type": "object", "index": index, "key": key(index), "size": SIZES[index],
-                "sha256": sha256(index), "etag": null })
-    };
-    let mut tally = crate::manifest::Tally::new(None);
-    for bytes in [content(0), content(1)] {
-        tally.add(bytes.len() as u64, &digests(Hash::Sha256, &bytes)).unwrap();
-    }
-    let backup = json!({
-        "type": "backup", "subvolume": "data", "manifest_key": "host/m", "kind": "full",
-        "created_at": "2026-01-01T00:00:00Z", "format": "btrfs-send", "chunks": 2,
-        "size": SIZES[0] + SIZES[1], "stream_sha256": tally.stream_sha256(),
-        "part_size": null, "parts_key": null, "parts_sha256": null, "storage_class": "STANDARD",
-        "snapshot": { "name": "x", "path": "/x", "uuid": null, "parent_uuid": null },
-    });
-    vec![backup, object(0), object(1), json!({ "type": "end", "backups": 1 })]
-}
-
-fn parsed(records: &[Value]) -> anyhow::Result<Wanted> {
-    let text: String = records.iter().map(|record| format!("{record}\n")).collect();
-    read(&mut Reader::new(text.as_bytes(), "stdin"))
-}
-
-#[test]
-fn a_list_of_several_backups_is_read_in_order() {
-    let one = records();
-    let mut two = [&one[..3], &one[..3]].concat();
-    two.push(json!({ "type": "end", "backups": 2 }));
-    let wanted = parsed(&two).unwrap();
-    let keys: Vec<_> = wanted.items.iter().map(|item| item.key.to_string()).collect();
-    assert_eq!(keys, [key(0), key(1), key(0), key(1)]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_records_of_an_upload_bring_its_bytes_back() {
-    let place = Place::new();
-    let backup = crate::testing::Backup::new(1, None);
-    let records = place.upload(&backup).await;
-    let out = Output::default();
-    download_records(&place.archive, &*records, out.clone()).await.unwrap();
-    assert_eq!(out.bytes(), backup.bytes());
-    let cut = records.iter().rposition(|&byte| byte == b'{').unwrap();
-    let error =
-        download_records(&place.archive, &records[..cut], Output::default()).await.unwrap_err();
-    assert_eq!(status_of(&error), Status::Data);
-}
-
-#[test]
-fn lists_that_are_not_whole_are_refused() {
-    let good = records();
-    let with = |index: usize, field: &str, value: Value| {
-        let mut records = good.clone();
-        records[index][field] = value;
-        records
-    };
-    let without = |index: usize| {
-        let mut records = good.clone();
-        records.remove(index);
-        records
-    };
-    let run = json!({ "type": "run" });
-    for (records, word) in [
-        (vec![], "without an end"),
-        (without(3), "without an end"),
-        (without(2), "1 objects"),
-        (without(1), "chunk 1 where chunk 0"),
-        (without(0), "before any backup"),
-        (vec![good[3].clone()], "it says 1 backups, and 0 came"),
-        (vec![json!({ "type": "end", "backups": 0 })], "without any object"),
-        ([good.clone(), good.clone()].concat(), "after the end"),
-        ([&good[..3], &[run]].concat(), "a run record within"),
-        (with(3, "backups", json!(2)), "2 backups, and 1 came"),
-        (with(0, "size", json!(1)), "were announced"),
-        (with(0, "stream_sha256", json!("0".repeat(64))), "stream_sha256"),
-        (with(1, "size", json!(0)), "no chunk is ever empty"),
-        (with(1, "key", json!("a\nb")), "cannot be a key"),
-        (with(1, "sha256", json!(null)), "sha256: no digest"),
-        (with(1, "index", json!("0")), "record object"),
-    ] {
-        let error = parsed(&records).unwrap_err();
-        assert_eq!(status_of(&error), Status::Data);
-        assert!(error.to_string().contains(word), "{error} lacks {word:?}");
-    }
-    assert!(parsed(&good).is_ok());
-    assert!(parsed(&with(0, "stream_sha256", json!(null))).is_ok(), "older archives have none");
 }

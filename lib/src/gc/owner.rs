@@ -34,7 +34,7 @@ impl Owner {
         let (root, name, kind, last) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let stem = format!("{root}/{name}/{kind}/{last}");
         if let Some(rest) = parts.next() {
-            let ours = !rest.is_empty() && stem.parse::<BackupId>().is_ok();
+            let ours = is_name_of_ours(rest) && stem.parse::<BackupId>().is_ok();
             return ours.then_some(Self { stem, shape: Shape::Folder });
         }
         let known =
@@ -77,24 +77,21 @@ impl fmt::Display for Owner {
     }
 }
 
+/// Whether this program gives such a name to an object in a backup's folder.
+fn is_name_of_ours(name: &str) -> bool {
+    let chunk = name.strip_prefix("chunks/part-").and_then(|rest| rest.strip_suffix(".bin"));
+    match chunk {
+        Some(index) => index.len() >= 5 && index.bytes().all(|byte| byte.is_ascii_digit()),
+        None => ["parts.b3", "RESTORE.txt", intent::FILE, "manifest.json"].contains(&name),
+    }
+}
+
 /// The time in `chunk-<time>-<i>.bin`.
 fn flat_chunk(name: &str) -> Option<&str> {
     let (time, index) = name.strip_prefix("chunk-")?.strip_suffix(".bin")?.split_once('-')?;
     let digits = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
     let exact = time.parse::<Time>().is_ok_and(|parsed| parsed.compact() == time);
     (digits && exact).then_some(time)
-}
-
-/// Whether an object with this key, below the prefix, has to be a manifest. Wide
-/// on purpose: a manifest with a name that we do not know keeps its chunks too.
-pub(super) fn is_manifest(key: &str) -> bool {
-    let file = key.rsplit('/').next().unwrap_or_default();
-    file.starts_with("manifest") && file.ends_with(".json")
-}
-
-/// The subvolume whose pointer has this key, below the prefix.
-pub(super) fn pointer_of(key: &str) -> Option<Name> {
-    key.strip_prefix("subvol/")?.strip_suffix("/current.json")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -104,7 +101,7 @@ mod tests {
     #[test]
     fn keys_of_both_programs_are_known_and_those_of_one_run_belong_together() {
         let id: BackupId = "subvol/data/full/20260117T220511Z-0a1b2c3d".parse().unwrap();
-        for name in ["chunks/part-00000.bin", "parts.b3", "intent.json", "anything/else"] {
+        for name in ["chunks/part-00000.bin", "parts.b3", "intent.json", "RESTORE.txt"] {
             let owner = Owner::of(&format!("{id}/{name}")).unwrap();
             assert_eq!(owner, Owner::backup(&id));
             assert_eq!(owner.manifest(), format!("{id}/manifest.json"));
@@ -132,23 +129,13 @@ mod tests {
             "subvol/data/other/chunk-20260117T220511Z-1.bin",
             "subvol/../full/chunk-20260117T220511Z-1.bin",
             "subvol/data/full/20260117T220511Z-0a1b2c3d",
+            "subvol/data/full/20260117T220511Z-0a1b2c3d/notes.txt",
+            "subvol/data/full/20260117T220511Z-0a1b2c3d/chunks/part-1.bin.old",
             "subvol/data/full/20260117T220511Z-0a1b2c3d/",
             "subvol/data/full/20260117T220511Z-0A1B2C3D/x",
             "other/data/full/20260117T220511Z-0a1b2c3d/x",
         ] {
             assert_eq!(Owner::of(key), None, "{key}");
-        }
-    }
-
-    #[test]
-    fn manifests_and_pointers_are_found_by_name() {
-        for key in ["subvol/a/full/x/manifest.json", "subvol/a/full/manifest-1.json"] {
-            assert!(is_manifest(key), "{key}");
-        }
-        assert!(!is_manifest("subvol/a/full/x/manifest.txt"));
-        assert!(pointer_of("subvol/a/current.json").is_some());
-        for key in ["subvol/a/b/current.json", "subvol/current.json", "subvol/../current.json"] {
-            assert_eq!(pointer_of(key), None, "{key}");
         }
     }
 }

@@ -12,6 +12,7 @@
 //! [`crate::plan`].
 
 mod past;
+mod seal;
 mod write;
 
 #[cfg(test)]

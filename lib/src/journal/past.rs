@@ -6,6 +6,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::FRUITLESS_MAX;
+use super::seal::is_whole;
+use crate::manifest::Tally;
 use crate::record::{
     Abandoned, Attempt, LINE_MAX, Lost, Object, Part, Raw, Reader, Run, StreamEnd, Typed, Upload,
 };
@@ -73,16 +75,18 @@ impl Past {
         loop {
             line.clear();
             (&mut input).take(LINE_MAX as u64 + 1).read_until(b'\n', &mut line)?;
-            if !line.ends_with(b"\n") || !take_line(&mut past, &line) {
+            let whole = line.strip_suffix(b"\n").is_some_and(is_whole);
+            if !whole || !take_line(&mut past, &line) {
                 return Ok((past, sound));
             }
             sound += line.len() as u64;
         }
     }
 
-    /// How far the run came.
+    /// How far the run came. An end without all that it sums up is none: a full disk
+    /// may have kept a note out.
     pub fn stage(&self) -> Stage {
-        match (&self.abandoned, self.end) {
+        match (&self.abandoned, self.end.filter(|end| self.adds_up_to(end))) {
             (Some(reason), _) => Stage::GivenUp(reason.clone()),
             (None, Some(_)) => Stage::Uploaded,
             (None, None) if self.fruitless >= FRUITLESS_MAX => {
@@ -90,6 +94,15 @@ impl Past {
             }
             (None, None) => Stage::Unfinished,
         }
+    }
+
+    fn adds_up_to(&self, end: &StreamEnd) -> bool {
+        let mut tally = Tally::new(Some(self.run.hash));
+        let added = self.objects.values().try_for_each(|object| {
+            tally.add_numbered(object.index, object.size, &object.digests).map(drop)
+        });
+        let sums = (tally.chunks(), tally.size(), tally.stream_sha256());
+        added.is_ok() && sums == (end.chunks, end.size, end.stream_sha256)
     }
 
     fn new(run: Run) -> Self {

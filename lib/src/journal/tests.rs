@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Cursor;
 
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::exit::Status;
@@ -46,8 +47,10 @@ fn object(index: u64) -> Object {
     serde_json::from_value(json).unwrap()
 }
 
+/// Of the objects 0 and 1.
 fn end() -> StreamEnd {
-    StreamEnd { chunks: 1, size: 5, stream_sha256: Digest([2; 32]) }
+    let stream_sha256 = Digest(Sha256::digest([[1; 32]; 2].concat()).into());
+    StreamEnd { chunks: 2, size: 10, stream_sha256 }
 }
 
 /// All kinds of lines, in an order that a run could write them.
@@ -111,6 +114,47 @@ fn a_journal_that_another_process_writes_is_left_to_it() {
     assert!(refused.to_string().contains("another bts-put"), "{refused}");
     drop(journal);
     Journal::open(&path).unwrap();
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.txt");
+    for text in ["my notes\n", "{}", "[1]\n"] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(Journal::open(&path).unwrap_err().status, Status::Usage, "{text}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    for damage in ["", "{\"type\":\"r", "\0\0\0\0", "{\"type\":\"run\",\"x\n"] {
+        fs::write(&path, damage).unwrap();
+        let (journal, past) = Journal::open(&path).unwrap();
+        assert_eq!(past, None, "{damage:?}");
+        journal.begin(&run()).unwrap();
+        assert_eq!(Past::load(&path).unwrap().unwrap().run, run());
+    }
+}
+
+#[test]
+fn a_line_whose_bits_flipped_ends_what_is_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data.jsonl");
+    let (journal, _) = Journal::open(&path).unwrap();
+    journal.begin(&run()).unwrap();
+    journal.note(&upload(0, "a"));
+    let sound = fs::read_to_string(&path).unwrap();
+    journal.note(&part(0, 1));
+    journal.note(&part(0, 2));
+    drop(journal);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"etag\":\"e1\"", "\"etag\":\"e0\"")).unwrap();
+    assert_eq!(Past::load(&path).unwrap(), read(&sound));
+}
+
+#[test]
+fn an_end_that_its_objects_do_not_add_up_to_is_none() {
+    let text = lines();
+    let without = format!("{}{}", text[..11].concat(), text[12]);
+    assert_eq!(read(&without).unwrap().stage(), Stage::Unfinished);
 }
 
 #[test]

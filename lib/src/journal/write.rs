@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 
 use super::Past;
+use super::seal::seal;
 use crate::exit::{Failure, Status};
 use crate::record::{Attempt, Part, Run, Typed, to_line};
 use crate::time::Time;
@@ -42,8 +43,8 @@ impl Journal {
     /// at its end is cut off.
     ///
     /// # Errors
-    /// [`Status::TryLater`] when another process writes it, [`Status::Io`] when it
-    /// cannot be opened or read.
+    /// [`Status::TryLater`] when another process writes it, [`Status::Usage`] when
+    /// the file is no journal, [`Status::Io`] when it cannot be opened or read.
     pub fn open(path: &Path) -> Result<(Self, Option<Past>), Failure> {
         let failed = |error: io::Error| {
             let path = path.display();
@@ -60,6 +61,7 @@ impl Journal {
                 errno => failed(errno.into()),
             },
         )?;
+        refuse_others(path, &file)?;
         let (past, len) = Past::read(BufReader::new(&*file)).map_err(failed)?;
         let end = io::SeekFrom::Start(len);
         file.set_len(len).and_then(|()| file.seek(end)).map_err(failed)?;
@@ -79,7 +81,7 @@ impl Journal {
             tail.append(&Attempt { at: Time::now() })?;
             tail.sync()?;
             // The name has to survive as well.
-            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
+            File::open(folder_of(&self.path))?.sync_all()
         };
         begin(&mut tail).map_err(|error| {
             let path = self.path.display();
@@ -118,7 +120,7 @@ impl Journal {
 
 impl Tail {
     fn append<T: Serialize + Typed>(&mut self, record: &T) -> io::Result<()> {
-        let mut line = to_line(record)?;
+        let mut line = seal(&to_line(record)?);
         line.push('\n');
         self.file.write_all(line.as_bytes())?;
         self.len += line.len() as u64;
@@ -141,8 +143,26 @@ impl Tail {
 
 /// Opens the file, and makes it and its folder if need be, for its owner alone.
 fn make(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path))?;
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
+
+/// The folder of a file; that of a bare name is the current one.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Refuses a file that is no journal: it would be overwritten. What a crash made
+/// of one begins as one does, or with the zeros of a block that was never written.
+fn refuse_others(path: &Path, file: &File) -> Result<(), Failure> {
+    let mut start = [0; JOURNAL_START.len()];
+    let read = file.read_at(&mut start, 0).unwrap_or(0);
+    let start = &start[..read];
+    if JOURNAL_START.starts_with(start) || start.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Failure::usage(format!("{path} is no journal, and is not overwritten: move it away")))
+}
+
+const JOURNAL_START: &[u8] = b"{\"type\":\"run\"";

@@ -68,6 +68,7 @@ fn nothing(case: &Case<'_>) -> Plan {
         created_at: None,
         snapshot: None,
         parent: None,
+        replaces: case.current.map(|current| current.manifest_key.clone()),
         send_args: Vec::new(),
         run: None,
         nested: case.nested.iter().map(|path| text(path)).collect(),
@@ -87,6 +88,7 @@ fn go_on(run: &Run, parent: Option<Parent>, plan: Plan) -> Plan {
         created_at: Some(run.created_at),
         snapshot: snapshot.map(place),
         parent,
+        replaces: run.replaces.clone(),
         send_args: run.send_args.clone(),
         run: (plan.action == Action::Resume).then(|| Box::new(run.clone())),
         ..plan

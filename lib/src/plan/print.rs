@@ -151,6 +151,7 @@ mod tests {
             created_at: None,
             snapshot: None,
             parent: None,
+            replaces: None,
             send_args: vec!["--proto".into(), "2".into()],
             run: None,
             nested: Vec::new(),

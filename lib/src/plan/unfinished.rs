@@ -11,7 +11,7 @@ use super::decide::Case;
 use super::parent;
 use crate::journal::{FRUITLESS_MAX, Past, Stage};
 use crate::names::Kind;
-use crate::publish::manifest_key;
+use crate::publish::{manifest_key, may_replace};
 use crate::record::{Action, Current, Parent, Run};
 use crate::store::{Key, Url};
 
@@ -71,8 +71,10 @@ pub(super) fn makes(run: &Run, key: &str) -> bool {
 /// Whether the run's backup may take the place of the current one.
 fn follows(run: &Run, current: Option<&Current>) -> Result<(), String> {
     match (run.kind, current) {
-        (Kind::Full, Some(current)) if current.created_at >= run.created_at => {
-            Err("a backup that is no older is current".to_owned())
+        (Kind::Full, Some(current))
+            if !may_replace(run, &current.manifest_key, current.created_at) =>
+        {
+            Err("a backup that is no older was published meanwhile".to_owned())
         }
         (Kind::Full, _) => Ok(()),
         (Kind::Incremental, Some(current)) if builds_on(run, current) => {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::super::Options;
@@ -41,6 +42,7 @@ fn run(kind: Kind) -> Run {
         }),
         parent_manifest: parent.as_ref().map(|parent| parent.manifest_key.clone()),
         parent_manifest_sha256: parent.as_ref().map(|parent| parent.manifest_sha256),
+        replaces: None,
         chunk_size: 64 << 20,
         part_size: PART_SIZE,
         hash: Hash::Sha256,
@@ -90,7 +92,8 @@ fn interrupted(kind: Kind) -> Past {
 }
 
 fn uploaded(kind: Kind) -> Past {
-    let end = StreamEnd { chunks: 1, size: 64 << 20, stream_sha256: Digest([3; 32]) };
+    let stream_sha256 = Digest(Sha256::digest([1; 32]).into());
+    let end = StreamEnd { chunks: 1, size: 64 << 20, stream_sha256 };
     Past { begun: BTreeMap::new(), end: Some(end), ..interrupted(kind) }
 }
 
@@ -279,7 +282,19 @@ fn a_full_does_not_hide_a_backup_that_is_newer() {
     newer.created_at = run(Kind::Full).created_at;
     for past in [interrupted(Kind::Full), uploaded(Kind::Full)] {
         let plan = plan(&past, Some(&newer), &[sent(Kind::Full), recorded()]);
-        given_up(&plan, Action::Skip, "a backup that is no older is current");
+        given_up(&plan, Action::Skip, "a backup that is no older was published meanwhile");
+    }
+}
+
+#[test]
+fn a_full_takes_the_place_of_what_was_current_when_it_was_planned_whatever_the_clock_said() {
+    let mut ahead = current("data");
+    ahead.created_at = "2031-01-01T00:00:00Z".parse().unwrap();
+    for mut past in [interrupted(Kind::Full), uploaded(Kind::Full)] {
+        past.run.replaces = Some(ahead.manifest_key.clone());
+        let plan = plan(&past, Some(&ahead), &[sent(Kind::Full), recorded()]);
+        assert!([Action::Resume, Action::Publish].contains(&plan.action), "{}", plan.reason);
+        assert_eq!(plan.replaces, past.run.replaces);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Promises the order that makes a crash harmless: nothing is written before the
 //! records prove whole; then come the part digests, a look at every chunk of the
-//! whole chain, the manifest, and the pointer last. Wherever this stops,
+//! whole chain, `RESTORE.txt`, the manifest, and the pointer last. Wherever this stops,
 //! `current.json` names a backup that restores, and the same records can be
 //! published again: what is there with our exact bytes counts as done, what is
 //! there with other bytes is never replaced. The records come from the upload
@@ -31,6 +31,7 @@ use crate::intent;
 use crate::names::Kind;
 use crate::record::{Current, ListEnd, Reader, Run, Writer};
 use crate::store::{Archive, Condition, Key};
+use crate::time::Time;
 
 /// Publishes the backup whose records come on `input`, and writes its `current`
 /// record and `end` to `out`.
@@ -74,25 +75,27 @@ pub async fn publish(
     let published = before.as_ref().is_some_and(|before| before.key == manifest_key);
     if !published {
         parent_is_current(archive, &finished.run, before.as_ref())?;
+        not_overtaken(archive, &finished.run, before.as_ref())?;
         // What was stored weeks ago must not be cleared away from here on.
         intent::renew(archive, &finished.run, storage_class).await?;
     }
 
+    let class = verify::chunks(archive, finished).await?;
+    let there = archive.store.head(&manifest_key).await?;
     let parts = build::parts(archive, finished)?;
     if let Some(parts) = &parts {
-        write.create(&parts.key, parts.bytes.clone(), "application/octet-stream").await?;
+        let media = "application/octet-stream";
+        write.beside(there.as_ref(), &parts.key, parts.bytes.clone(), media).await?;
     }
-    let class = verify::chunks(archive, finished).await?;
     let made = build::manifest(archive, finished, parts.as_ref(), class)?;
     let chain = chain::walk(archive, made.link.clone()).await?.whole(archive)?;
     let current = chain::summary(archive, &chain).await?;
     nothing_missing(&current)?;
+    let (key, text) = build::instructions(archive, finished, &chain)?;
+    write.beside(there.as_ref(), &key, text, "text/plain; charset=utf-8").await?;
 
-    let created = write.create(&manifest_key, made.manifest, "application/json").await?;
+    write.create(&manifest_key, made.manifest, "application/json").await?;
     if !published {
-        if !created {
-            not_overtaken(archive, &current, before.as_ref())?;
-        }
         let key = chain::pointer_key(archive, &current.subvolume)?;
         write.point(&key, made.pointer, condition(before)).await?;
     }
@@ -125,26 +128,29 @@ fn parent_is_current(
     ))
 }
 
-/// A manifest that was there before belongs to an earlier attempt to publish
-/// this run. If its pointer was never moved, that is for now; if others were
-/// published since, moving it back would hide them.
-fn not_overtaken(
-    archive: &Archive,
-    current: &Current,
-    before: Option<&Pointed>,
-) -> Result<(), Failure> {
-    let Some(newer) = before.filter(|before| before.pointer.created_at > current.created_at) else {
-        return Ok(());
+/// Whether the backup of `run` may take the place of the current one: of the one
+/// that was current when it was planned, whatever a clock said; otherwise of an
+/// older one only, because moving the pointer back would hide what came after.
+pub fn may_replace(run: &Run, current: &str, created_at: Time) -> bool {
+    run.replaces.as_deref() == Some(current) || created_at < run.created_at
+}
+
+fn not_overtaken(archive: &Archive, run: &Run, before: Option<&Pointed>) -> Result<(), Failure> {
+    let overtakes = |before: &&Pointed| {
+        let (key, created_at) = (before.key.as_str(), before.pointer.created_at);
+        run.kind == Kind::Full && !may_replace(run, key, created_at)
     };
+    let Some(newer) = before.filter(overtakes) else { return Ok(()) };
     Err(Failure::new(
         Status::TryLater,
         format!(
-            "the current backup of {} is {} of {}, newer than {} of {}: the pointer stays",
-            current.subvolume,
+            "the current backup of {} is {} of {}, and {} of {} is no newer: the pointer stays; run \
+             the backup again, it starts from what is current",
+            run.backup.subvolume,
             archive.store.locate(newer.key.as_str()),
             newer.pointer.created_at,
-            archive.store.locate(&current.manifest_key),
-            current.created_at,
+            run.backup,
+            run.created_at,
         ),
     ))
 }

@@ -29,7 +29,16 @@ pub async fn publish_noted(
     out: impl Write,
 ) -> anyhow::Result<()> {
     let (journal, past) = open(path)?;
-    let finished = finished(&past, &archive.url, path)?;
+    let finished = match finished(&past, &archive.url, path) {
+        // What cannot be read today cannot be tomorrow.
+        Err(error)
+            if past.stage() == Stage::Uploaded && past.run.store == archive.url.to_string() =>
+        {
+            journal.note(&Abandoned { reason: format!("{error:#}") });
+            return Err(error);
+        }
+        finished => finished?,
+    };
     match publish(archive, &finished, storage_class).await {
         Ok(current) => print(&current, out),
         Err(error) => {

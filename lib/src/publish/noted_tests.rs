@@ -75,7 +75,11 @@ async fn what_is_not_stored_whole_is_not_published() {
         (lines[..lines.len() - 1].concat(), Status::TryLater, "its upload is not finished"),
         (given_up, Status::TryLater, "it is given up, why"),
         // An end that came too early is none.
-        ([&lines[..2], &lines[lines.len() - 1..]].concat().concat(), Status::Data, "add up to"),
+        (
+            [&lines[..2], &lines[lines.len() - 1..]].concat().concat(),
+            Status::TryLater,
+            "its upload is not finished",
+        ),
         (text.replace("s3://bucket/host", "s3://other"), Status::Config, "is stored in s3://other"),
     ] {
         let (found, said) = Noted::new(journal.as_bytes()).refused(&place.archive).await;

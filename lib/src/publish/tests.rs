@@ -85,6 +85,35 @@ async fn the_part_digests_lie_beside_the_manifest() {
 }
 
 #[tokio::test]
+async fn instructions_for_the_whole_chain_lie_beside_the_manifest_and_stay() {
+    let place = Place::new();
+    let full = place.publish(&Backup::new(1, None)).await;
+    let records = finished(&place.upload(&Backup::new(2, Some(&full))).await).unwrap();
+    let next = publish(&place.archive, &records, "STANDARD").await.unwrap();
+    let at = place.file(&next.manifest_key.replace("manifest.json", "RESTORE.txt"));
+    let text = std::fs::read_to_string(&at).unwrap();
+    assert!(text.contains("/full/20260101T020000Z-00000001/chunks/part-00002.bin'"), "{text}");
+    assert!(text.contains("/incremental/20260102T020000Z-00000002/chunks/part-00002.bin'"));
+
+    // With the manifest they stay as they are.
+    std::fs::write(&at, "other words").unwrap();
+    publish(&place.archive, &records, "STANDARD").await.unwrap();
+    assert_eq!(std::fs::read_to_string(&at).unwrap(), "other words");
+
+    // What a crash before the manifest left is of an attempt that was given up.
+    std::fs::remove_file(place.file(&next.manifest_key)).unwrap();
+    std::fs::remove_file(place.file("host/subvol/data/current.json")).unwrap();
+    place.put("host/subvol/data/current.json", pointer_to(&full)).await;
+    publish(&place.archive, &records, "STANDARD").await.unwrap();
+    assert_eq!(std::fs::read_to_string(&at).unwrap(), text, "the same bytes");
+}
+
+fn pointer_to(current: &Current) -> String {
+    let Current { manifest_key, kind, created_at, .. } = current;
+    json!({ "manifest_key": manifest_key, "kind": kind, "created_at": created_at }).to_string()
+}
+
+#[tokio::test]
 async fn publishing_the_same_records_again_changes_nothing() {
     let place = Place::new();
     let records = place.upload(&Backup::new(1, None)).await;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::exit::{Failure, Status};
 use crate::manifest::{Invalid, MANIFEST_MAX, POINTER_MAX};
 use crate::store::{
-    Archive, Condition, Error, ErrorKind, Key, PutOptions, Result as StoreResult, read_small,
+    Archive, Condition, Error, ErrorKind, Key, Meta, PutOptions, Result as StoreResult, read_small,
 };
 
 /// Writes objects whose bytes are known beforehand. After an answer was lost,
@@ -39,6 +39,28 @@ impl Exactly<'_> {
         }
         let what = "it holds other bytes than this run's, and is not replaced";
         Err(Invalid::new(self.archive.store.locate(key.as_str()), "", what).into())
+    }
+
+    /// Writes what lies beside a manifest. As long as there is none, what an
+    /// attempt that was given up has left is replaced; after that, what is there
+    /// is what the manifest was published with, and stays.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn beside(
+        &self,
+        manifest: Option<&Meta>,
+        key: &Key,
+        bytes: Bytes,
+        content_type: &'static str,
+    ) -> StoreResult<()> {
+        let Some(_) = manifest else {
+            return self.put(key, &bytes, Condition::Always, content_type).await;
+        };
+        match self.put(key, &bytes, Condition::IfAbsent, content_type).await {
+            Err(error) if error.kind == ErrorKind::PreconditionFailed => Ok(()),
+            put => put,
+        }
     }
 
     /// Moves a pointer, or finds that it says already what it shall.

@@ -23,6 +23,7 @@ mod journal;
 mod orphan;
 mod plan;
 mod reader;
+mod restore_point;
 mod run;
 mod staged;
 mod stream;
@@ -35,6 +36,7 @@ pub use journal::{Abandoned, Attempt, Lost, Part, Upload};
 pub use orphan::{Orphan, OrphanKind, OrphansEnd};
 pub use plan::{Action, Parent, Plan, Prune, SnapshotPlace};
 pub use reader::{Raw, Reader};
+pub use restore_point::RestorePoint;
 pub use run::{Checksum, Object, Run, Snapshot};
 pub use staged::{Staged, StagedState};
 pub use stream::{Chunk, ChunkEnd, Data, Format, Stream, StreamEnd};
@@ -137,6 +139,7 @@ typed! {
     "prune" => Prune,
     "current" => Current,
     "backup" => Backup,
+    "restore_point" => RestorePoint,
     "attempt" => Attempt,
     "upload" => Upload,
     "part" => Part,

@@ -84,6 +84,10 @@ pub struct Plan {
     pub snapshot: Option<SnapshotPlace>,
     /// What an incremental that is to be sent builds on.
     pub parent: Option<Parent>,
+    /// The whole key of the manifest that was current when this was planned; null
+    /// when there was none.
+    #[serde(default)]
+    pub replaces: Option<String>,
     /// Extra arguments for `btrfs send`.
     #[serde(default)]
     pub send_args: Vec<String>,

@@ -70,6 +70,9 @@ pub struct Run {
     pub parent_manifest: Option<String>,
     /// SHA-256 of the parent's manifest; null for a full.
     pub parent_manifest_sha256: Option<Digest>,
+    /// The whole key of the manifest that was current when the run was planned.
+    #[serde(default)]
+    pub replaces: Option<String>,
     /// The size of every chunk but the last, in bytes.
     pub chunk_size: u64,
     /// The size of every part of a chunk but its last, in bytes.

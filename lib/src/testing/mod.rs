@@ -176,6 +176,7 @@ impl<'a> Backup<'a> {
             }),
             parent_manifest: self.parent.map(|parent| parent.manifest_key.clone()),
             parent_manifest_sha256: self.parent.map(|parent| parent.manifest_sha256),
+            replaces: self.parent.map(|parent| parent.manifest_key.clone()),
             chunk_size: CHUNK,
             part_size: PART,
             hash: self.hash,

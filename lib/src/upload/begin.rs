@@ -49,6 +49,7 @@ pub async fn start(
 }
 
 async fn create(context: &Context, key: &Key, index: u64) -> Result<Upload, Error> {
+    context.ledger.attempted().await;
     let options = UploadOptions {
         storage_class: Some(context.run.storage_class.clone()),
         part_size: context.run.part_size,

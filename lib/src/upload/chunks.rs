@@ -15,7 +15,7 @@ use super::source::Waiting;
 use super::{Context, Error};
 use crate::hasher::Hasher;
 use crate::record::{ChunkEnd, Digest, Hash, Object};
-use crate::store::{Key, PartBody, PartDone};
+use crate::store::{self, Key, PartBody, PartDone, Upload};
 
 /// A chunk whose bytes have all been read and whose parts are all stored.
 #[derive(Debug)]
@@ -144,15 +144,25 @@ async fn send(
         Start::There(..) | Start::Noted(_) => return Ok(unsent(hash.await?)),
     };
     let Some(have) = have.get(&number).filter(|have| have.done.size == body.len) else {
-        let done = context.archive.store.put_part(upload, number, body).await?;
+        let done = put(context, upload, number, body).await?;
         return Ok(Stored::Now(Sent { done, blake3: hash.await? }));
     };
     let blake3 = hash.await?;
     if have.blake3 == blake3 && have.done.crc32 == body.crc32 {
         return Ok(Stored::Before(have.clone()));
     }
-    let done = context.archive.store.put_part(upload, number, body).await?;
+    let done = put(context, upload, number, body).await?;
     Ok(Stored::Now(Sent { done, blake3 }))
+}
+
+async fn put(
+    context: &Context,
+    upload: &Upload,
+    number: u32,
+    body: PartBody,
+) -> store::Result<PartDone> {
+    context.ledger.attempted().await;
+    context.archive.store.put_part(upload, number, body).await
 }
 
 fn blake3(pieces: &[bytes::Bytes]) -> Digest {

@@ -21,7 +21,7 @@ pub async fn complete(
 ) -> Result<Object, Error> {
     let whole = Whole { size: ended.end.size, crc32: ended.crc32, if_absent: true };
     let (meta, checksum) = match start {
-        Start::Noted(object) => return noted(context, object, &ended),
+        Start::Noted(object) => return noted(context, object, ended).await,
         Start::There(meta, checksum) => {
             if !holds(context, key, meta, &whole).await? {
                 return Err(changed(context, key.as_str()));
@@ -38,11 +38,17 @@ pub async fn complete(
 }
 
 /// What the journal says of a completed chunk, if this attempt's bytes are its.
-fn noted(context: &Context, object: &Object, ended: &Ended) -> Result<Object, Error> {
-    if (object.size, object.digests) == (ended.end.size, ended.end.digests) {
-        return Ok(object.clone());
+/// What else is known of them is this attempt's, which has just computed it.
+async fn noted(context: &Context, object: &Object, ended: Ended) -> Result<Object, Error> {
+    if (object.size, object.digests) != (ended.end.size, ended.end.digests) {
+        return Err(changed(context, &object.key));
     }
-    Err(changed(context, &object.key))
+    let parts = ended.parts.into_iter().map(|sent| sent.blake3).collect();
+    let ours = Object { crc32: Some(Crc32(ended.crc32)), parts, ..object.clone() };
+    if ours != *object {
+        context.ledger.note(ours.clone()).await;
+    }
+    Ok(ours)
 }
 
 fn changed(context: &Context, key: &str) -> Error {

@@ -15,8 +15,9 @@ use super::part::Sent;
 use super::source::{self, Event};
 use super::spool::Spool;
 use super::{Context as Shared, Error, Options, run};
+use crate::exit::{HasStatus, Status};
 use crate::intent;
-use crate::record::{Frames, Object, StreamEnd, Writer};
+use crate::record::{self, Frames, Object, StreamEnd, Writer};
 use crate::store::Archive;
 
 /// How many chunks may wait for their completion before the stream has to. Small
@@ -180,8 +181,11 @@ impl<W: Write> Engine<W> {
         self.sending.shutdown().await;
         let changed = matches!(error.downcast_ref(), Some(Error::Changed { .. }));
         let kept = self.context.ledger.is_kept() && !changed;
-        if changed {
-            self.context.ledger.give_up(format!("{error:#}")).await;
+        match changed {
+            true => self.context.ledger.give_up(format!("{error:#}")).await,
+            // A send that restarts says nothing of the run.
+            false if is_restart(error) => {}
+            false => self.context.ledger.attempted().await,
         }
         let abort = async {
             // A chunk that is being completed is an object or is none: nobody can
@@ -208,4 +212,9 @@ impl<W: Write> Engine<W> {
         self.context.ledger.abort_the_rest(&self.context.archive).await;
         intent::remove(&self.context.archive, &self.context.run.backup).await;
     }
+}
+
+fn is_restart(error: &anyhow::Error) -> bool {
+    let status = error.downcast_ref::<record::Error>().map(HasStatus::status);
+    status == Some(Status::SendRestarted)
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -32,6 +33,7 @@ pub enum Known {
 pub struct Ledger {
     journal: Option<Arc<Journal>>,
     chunks: Mutex<Chunks>,
+    attempted: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -64,24 +66,15 @@ impl Ledger {
                 abort_unknown(archive, &past).await;
                 Self::go_on(journal, past, run)
             }
-            past if resuming => {
-                let found = past.map_or("no run", |_| "another run");
-                Err(Failure::new(
-                    Status::TryLater,
-                    format!(
-                        "the plan goes on with the upload of {}, and the journal {} holds {found}: \
-                         plan again",
-                        run.backup,
-                        path.display()
-                    ),
-                ))
-            }
+            past if resuming => Err(other_than_planned(archive, &journal, past, run).await),
             past => {
                 if let Some(past) = past {
                     replace(archive, past).await;
                 }
+                // Which notes the first attempt.
                 journal.begin(run)?;
-                Ok(Self { journal: Some(Arc::new(journal)), ..Self::default() })
+                let attempted = AtomicBool::new(true);
+                Ok(Self { journal: Some(Arc::new(journal)), attempted, ..Self::default() })
             }
         }
     }
@@ -100,9 +93,9 @@ impl Ledger {
             past.objects.len()
         );
         *run = past.run;
-        journal.note(&Attempt { at: Time::now() });
         let chunks = Chunks { begun: past.begun, objects: past.objects };
-        Ok(Self { journal: Some(Arc::new(journal)), chunks: Mutex::new(chunks) })
+        let chunks = Mutex::new(chunks);
+        Ok(Self { journal: Some(Arc::new(journal)), chunks, ..Self::default() })
     }
 
     /// Whether a later attempt can go on from here.
@@ -134,6 +127,14 @@ impl Ledger {
         abort_all(archive, rest).await;
     }
 
+    /// Notes that this attempt is about to store something, or fails without. Who
+    /// is ended before that, while everything is read again, did not try.
+    pub async fn attempted(&self) {
+        if !self.attempted.swap(true, Ordering::SeqCst) {
+            self.note(Attempt { at: Time::now() }).await;
+        }
+    }
+
     /// Notes that no later attempt can go on with the run.
     pub async fn give_up(&self, reason: String) {
         self.note(Abandoned { reason }).await;
@@ -161,9 +162,36 @@ async fn abort_unknown(archive: &Archive, past: &Past) {
     }
 }
 
-/// Whether both are the same attempt at the same backup, whatever their ids.
+/// The plan asks to go on with a run that cannot be gone on with. Where it is the
+/// one in the journal, that is noted, so that the next plan begins a new one.
+async fn other_than_planned(
+    archive: &Archive,
+    journal: &Journal,
+    past: Option<Past>,
+    run: &Run,
+) -> Failure {
+    let what = match past {
+        Some(past) if past.run.backup == run.backup => {
+            let reason = "the stream or the settings are not those that it was begun with";
+            journal.note(&Abandoned { reason: reason.to_owned() });
+            replace(archive, past).await;
+            reason
+        }
+        Some(_) => "the journal holds another run",
+        None => "the journal holds no run",
+    };
+    let what = format!("cannot go on with the upload of {}: {what}; run it again", run.backup);
+    Failure::new(Status::TryLater, what)
+}
+
+/// Whether both are the same attempt at the same backup, whatever their ids. A
+/// parent's ctransid differs after a restore of the parent, and nothing else does.
 fn is_same(past: &Run, run: &Run) -> bool {
-    Run { run_id: past.run_id, ..run.clone() } == *past
+    let mut run = Run { run_id: past.run_id, ..run.clone() };
+    if let (Some(snapshot), Some(past)) = (&mut run.snapshot, &past.snapshot) {
+        snapshot.parent_ctransid = past.parent_ctransid;
+    }
+    run == *past
 }
 
 /// Clears away what the store keeps of a run that the next one replaces.

@@ -1,16 +1,18 @@
 //! Uploads that die, and the attempts that go on from there, on a real directory.
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Options;
+use super::ledger::Ledger;
 use super::tests::{BACKUP, CHUNK, bytes, framed, options, run};
+use super::{Options, upload};
 use crate::cli::status_of;
 use crate::exit::Status;
-use crate::journal::{Past, Stage};
-use crate::record::StreamEnd;
+use crate::journal::{Journal, Past, Stage};
+use crate::record::{Frames, Reader, StreamEnd};
 use crate::store::dir::DirStore;
 use crate::store::{Archive, Shared, Url};
 use crate::testing::{Completion, Faulty};
@@ -68,6 +70,10 @@ impl Place {
         let store = Arc::new(store);
         let archive = Archive { store: store.clone(), url: Url::Dir(self.archive_dir()) };
         let (records, end) = run(&archive, framed(bytes), options).await;
+        // What was abandoned may end a little later than who abandoned it.
+        while options.journal.as_deref().is_some_and(|path| Journal::open(path).is_err()) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         Attempt { parts: store.parts(), records, end }
     }
 
@@ -98,6 +104,13 @@ impl Place {
     fn chunk(&self, index: usize) -> PathBuf {
         self.archive_dir().join(format!("{BACKUP}/chunks/part-{index:05}.bin"))
     }
+}
+
+/// A journal without the checksums of its lines, so that it can be changed.
+fn unsealed(journal: &Path) -> String {
+    let text = std::fs::read_to_string(journal).unwrap();
+    let lines = text.lines().map(|line| line.split_once(",\"sum\":").unwrap().0.to_owned() + "}\n");
+    lines.collect()
 }
 
 fn sound(place: &Place) -> Faulty {
@@ -207,7 +220,7 @@ async fn what_the_store_lost_is_sent_again() {
 async fn a_part_that_the_store_has_otherwise_is_sent_again() {
     let (place, all) = (Place::new(), bytes(LEN));
     place.dies_after(&all, 2).await;
-    let text = std::fs::read_to_string(place.journal()).unwrap();
+    let text = unsealed(&place.journal());
     let etag = place.past().begun[&0].parts.values().next().unwrap().etag.clone();
     std::fs::write(place.journal(), text.replacen(&etag, "another", 1)).unwrap();
     let attempt = place.succeeds(&all, sound(&place)).await;
@@ -238,7 +251,7 @@ async fn an_object_that_nobody_noted_is_recognised_by_its_bytes() {
         let place = Place::new();
         place.dies_after(&all, 5).await;
         // The note of the object, and what came after it, did not survive.
-        let text = std::fs::read_to_string(place.journal()).unwrap();
+        let text = unsealed(&place.journal());
         let noted = text.find("{\"type\":\"object\"").unwrap();
         let kept: String = text[..noted].to_owned();
         std::fs::write(place.journal(), kept).unwrap();
@@ -253,6 +266,58 @@ async fn an_object_that_nobody_noted_is_recognised_by_its_bytes() {
             true => assert_eq!(status_of(&attempt.end.unwrap_err()), Status::TryLater),
         }
     }
+}
+
+/// Whatever a journal says of parts: what is published of them is computed anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn part_digests_that_a_journal_has_wrong_are_not_handed_on() {
+    let (place, all) = (Place::new(), bytes(LEN));
+    let first = place.succeeds(&all, sound(&place)).await;
+    let text = unsealed(&place.journal());
+    let right = first.records[1]["parts"][0].as_str().unwrap();
+    let wrong = right.chars().rev().collect::<String>();
+    std::fs::write(place.journal(), text.replace(right, &wrong)).unwrap();
+    let second = place.succeeds(&all, sound(&place)).await;
+    assert_eq!(second.records, first.records);
+    assert_eq!(place.past().objects[&0].parts[0].to_string(), right, "and noted anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_is_ended_before_it_stores_anything_is_not_counted() {
+    let (place, all) = (Place::new(), bytes(LEN));
+    place.dies_after(&all, 5).await;
+    assert_eq!(place.past().fruitless, 0);
+    place.attempt(&all, Faulty::taking_parts(place.store(), 0)).await.end.unwrap_err();
+    assert_eq!(place.past().fruitless, 1, "one that tried");
+    let options = place.options();
+    let archive = Archive { store: place.store(), url: Url::Dir(place.archive_dir()) };
+    // Read to its middle and dropped, as by a signal.
+    let half = framed(&all[..CHUNK]);
+    let (input, _open) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut &_open, &half[..60_000]).unwrap();
+    let frames = Frames::new(Reader::new(BufReader::new(input), "stdin"));
+    let ended = tokio::time::timeout(
+        std::time::Duration::from_secs(1),
+        upload(&archive, frames, &options, Vec::new()),
+    );
+    assert!(ended.await.is_err());
+    assert_eq!(place.past().fruitless, 1, "one that did not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_be_gone_on_with_is_given_up_once_and_for_all() {
+    let (place, all) = (Place::new(), bytes(LEN));
+    place.dies_after(&all, 2).await;
+    let mut run = place.past().run;
+    // As another version of btrfs-progs would make it.
+    run.send_version = Some(2);
+    let archive = Archive { store: place.store(), url: Url::Dir(place.archive_dir()) };
+    let open = Ledger::open(&archive, Some(&place.journal()), &mut run, true).await;
+    let refused = open.unwrap_err();
+    assert_eq!(refused.status, Status::TryLater);
+    assert!(refused.message.contains("the stream or the settings"), "{refused}");
+    assert!(matches!(place.past().stage(), Stage::GivenUp(_)));
+    assert_eq!(place.store().list_uploads("").await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,13 +114,14 @@ pub enum Fault {
 }
 
 /// Makes requests go wrong: of those that it fits, the first [`Rule::times`]
-/// after the first [`Rule::after`].
+/// after the first [`Rule::after`], and of these each [`Rule::every`]th.
 #[derive(Clone, Debug)]
 pub struct Rule {
     op: Option<Op>,
     key: String,
     signer: String,
     after: u64,
+    every: u64,
     times: u64,
     fault: Fault,
 }
@@ -133,7 +134,8 @@ impl Rule {
 
     /// One request, whatever it is.
     pub fn any(fault: Fault) -> Self {
-        Self { op: None, key: String::new(), signer: String::new(), after: 0, times: 1, fault }
+        let (key, signer) = (String::new(), String::new());
+        Self { op: None, key, signer, after: 0, every: 1, times: 1, fault }
     }
 
     /// Only requests for keys that end like this, as URLs spell it.
@@ -149,6 +151,11 @@ impl Rule {
     /// Spares this many requests first.
     pub fn after(self, requests: u64) -> Self {
         Self { after: requests, ..self }
+    }
+
+    /// One in this many, for as long as the server runs.
+    pub fn every(self, requests: u64) -> Self {
+        Self { after: requests - 1, every: requests, ..self.always() }
     }
 
     /// This many requests instead of one.
@@ -179,6 +186,7 @@ impl Rule {
             }
             None => {
                 self.times -= 1;
+                self.after = self.every - 1;
                 Some(self.fault)
             }
         }

@@ -18,6 +18,9 @@ use super::{Reach, server};
 /// How much is carried at a time.
 const PIECE: usize = 16 << 10;
 
+/// How much time a connection may catch up.
+const SLACK: Duration = Duration::from_millis(50);
+
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -174,8 +177,10 @@ impl Line {
             sleep_until(next).await;
             let rate = self.rate.load(Ordering::SeqCst);
             if rate != u64::MAX {
-                // A pause of the sender earns nothing.
-                next = next.max(Instant::now()) + Duration::from_secs(len as u64) / rate_of(rate);
+                // Timers are coarse, which must not slow the line; a pause of the
+                // sender earns no more than that.
+                let earliest = Instant::now().checked_sub(SLACK).unwrap_or(next);
+                next = next.max(earliest) + Duration::from_secs(len as u64) / rate_of(rate);
             }
             let carried = self.carried[way as usize].fetch_add(len as u64, Ordering::SeqCst);
             let left = self.cut_at[way as usize].load(Ordering::SeqCst).saturating_sub(carried);

@@ -9,7 +9,7 @@
 //! CRC-32, and `commit.json` from the commit on.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
@@ -269,6 +269,25 @@ impl Commit {
             })
         })
     }
+}
+
+/// `len` bytes of a file from `start`, in pieces.
+pub(super) fn pieces(
+    path: &Path,
+    start: u64,
+    len: u64,
+) -> Result<impl Iterator<Item = io::Result<Bytes>> + Send + Sync + use<>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut file = file.take(len);
+    Ok(std::iter::from_fn(move || {
+        let mut piece = Vec::with_capacity(PIECE);
+        match file.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(Bytes::from(piece))),
+            Err(error) => Some(Err(error)),
+        }
+    }))
 }
 
 /// `None` for a file that is no part.
