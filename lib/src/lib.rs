@@ -9,7 +9,7 @@
 //! | vocabulary | [`exit`], [`time`], [`moment`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`], [`lock`] | the formats |
-//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`catalog`], [`recovery`], [`download`], [`plan`], [`gc`], [`staging`] | all of the above |
+//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`catalog`], [`recovery`], [`download`], [`thaw`], [`plan`], [`gc`], [`staging`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
@@ -41,6 +41,7 @@ pub mod size;
 pub mod staging;
 pub mod state;
 pub mod store;
+pub mod thaw;
 pub mod time;
 pub mod upload;
 

@@ -7,6 +7,7 @@ use super::VerifyMode;
 use super::draft::Draft;
 use super::value::{Read, Value, wrong};
 use crate::record::Hash;
+use crate::store::Tier;
 use crate::store::limits::OBJECT_SIZE_MAX;
 use crate::store::s3::{ChecksumMode, ConditionalWrites};
 
@@ -89,7 +90,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(restore.restore_days, Some("14"), |v| v.number(1..=DAYS_MAX)),
     key!(restore.wait_for_restore, Some("true"), |v| v.truth()),
     key!(restore.restore_timeout_seconds, Some("259200"), |v| v.number(0..=u64::from(u32::MAX))),
-    key!(restore.restore_tier, Some("Standard"), |v| Ok(v.one_of(TIERS)?.to_owned())),
+    key!(restore.restore_tier, Some("Standard"), |v| v.one_of(TIERS)),
 ];
 
 const CHECKSUMS: &[(&str, ChecksumMode)] =
@@ -106,8 +107,8 @@ const HASHES: &[(&str, Hash)] = &[("sha256", Hash::Sha256), ("blake3", Hash::Bla
 const VERIFY_MODES: &[(&str, VerifyMode)] =
     &[("full", VerifyMode::Full), ("sample", VerifyMode::Sample), ("none", VerifyMode::None)];
 
-const TIERS: &[(&str, &str)] =
-    &[("Standard", "Standard"), ("Bulk", "Bulk"), ("Expedited", "Expedited")];
+const TIERS: &[(&str, Tier)] =
+    &[("Standard", Tier::Standard), ("Bulk", Tier::Bulk), ("Expedited", Tier::Expedited)];
 
 const LOCK_MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
 

@@ -264,5 +264,5 @@ pub struct Restore {
     /// `restore_timeout_seconds`
     pub restore_timeout_seconds: u64,
     /// `restore_tier`
-    pub restore_tier: String,
+    pub restore_tier: crate::store::Tier,
 }

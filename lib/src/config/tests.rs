@@ -96,7 +96,7 @@ fn a_file_of_the_existing_program_loads_as_it_is() {
     assert_eq!(config.restore.sample_max_files, 500);
     assert!(!config.restore.wait_for_restore);
     assert_eq!(config.restore.restore_timeout_seconds, 172_800);
-    assert_eq!(config.restore.restore_tier, "Bulk");
+    assert_eq!(config.restore.restore_tier, crate::store::Tier::Bulk);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn an_empty_file_means_the_defaults() {
     assert_eq!(config.s3.sse.as_deref(), Some("AES256"));
     assert_eq!(config.restore.restore_days, 14);
     assert_eq!(config.restore.restore_timeout_seconds, 259_200);
-    assert_eq!(config.restore.restore_tier, "Standard");
+    assert_eq!(config.restore.restore_tier, crate::store::Tier::Standard);
     assert!(config.restore.wait_for_restore);
 }
 

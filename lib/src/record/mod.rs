@@ -27,6 +27,7 @@ mod restore_point;
 mod run;
 mod staged;
 mod stream;
+mod thaw;
 mod writer;
 
 pub use backup::{Backup, ChainSummary, Current, ListEnd};
@@ -40,6 +41,7 @@ pub use restore_point::RestorePoint;
 pub use run::{Checksum, Object, Run, Snapshot};
 pub use staged::{Staged, StagedState};
 pub use stream::{Chunk, ChunkEnd, Data, Format, Stream, StreamEnd};
+pub use thaw::{ThawEnd, ThawPlan};
 pub use writer::{Writer, to_line};
 
 use serde::{Deserialize, Serialize};
@@ -120,7 +122,7 @@ macro_rules! typed {
     ($($name:literal => $type:ty),* $(,)?) => {
         $(impl Typed for $type { const TYPE: &'static str = $name; })*
 
-        /// The types of all records that this crate knows; three kinds of `end`.
+        /// The types of all records that this crate knows; four kinds of `end`.
         pub const TYPES: &[&str] = &[$($name),*];
     };
 }
@@ -148,4 +150,6 @@ typed! {
     "orphan" => Orphan,
     "staged" => Staged,
     "end" => OrphansEnd,
+    "thaw" => ThawPlan,
+    "end" => ThawEnd,
 }

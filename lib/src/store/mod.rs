@@ -8,11 +8,13 @@ pub mod dir;
 pub mod limits;
 pub mod s3;
 
+mod archived;
 mod error;
 mod key;
 mod open;
 mod small;
 
+pub use archived::{Archived, Thaw, Tier, Vault, Wait};
 pub use error::{Error, ErrorKind};
 pub use key::{BadKey, Key};
 pub use open::{Archive, Settings, Url, open};
@@ -85,6 +87,15 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// 403 is [`ErrorKind::Refused`], never `None`: without permission to list,
     /// S3 answers 403 for a key that is missing.
     async fn head(&self, key: &Key) -> Result<Option<Meta>>;
+
+    /// Asks for an archived object to be thawed: [`Store::head`] tells when it is
+    /// ready. Fine when that was asked for before; of an object that is ready it
+    /// moves the day on which the thawed copy goes away.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] for an object that needs no thaw, or a tier that is
+    /// not for it; [`ErrorKind::Unsupported`] where nothing is ever archived.
+    async fn thaw(&self, key: &Key, request: &ThawRequest) -> Result<()>;
 
     /// An object's bytes, or those of `range` (which must lie within it).
     ///
@@ -178,12 +189,25 @@ pub struct Meta {
     pub crc32: Option<u32>,
     /// Its storage class; `STANDARD` where the store has no others.
     pub storage_class: String,
+    /// Set when it lies in an archive and must be thawed before [`Store::get`].
+    /// Only from [`Store::head`].
+    pub archived: Option<Archived>,
     /// When it was last modified. For a multipart object on S3: when its upload
     /// was begun.
     pub modified: Option<Time>,
     /// The metadata that was given at its creation; names in lower case. Only
     /// from [`Store::head`], and empty where the store keeps none.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// What [`Store::thaw`] asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThawRequest {
+    /// For how many days the thawed copy stays; `None` where none is made
+    /// ([`Vault::expires`]).
+    pub days: Option<u32>,
+    /// How fast.
+    pub tier: Tier,
 }
 
 /// An object on its way.

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Barrier, Semaphore};
 
+use super::Thaws;
 use crate::store::{
     Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PartSeen, PutOptions, Result,
-    Shared, Store, Upload, UploadOptions, UploadSeen, Whole,
+    Shared, Store, ThawRequest, Upload, UploadOptions, UploadSeen, Whole,
 };
 
 /// Whether a call that fails had its effect.
@@ -41,7 +42,7 @@ pub(crate) struct Faulty {
     gets: AtomicU32,
     fail: Option<(u32, When)>,
     twist: Option<Twist>,
-    frozen: Option<Key>,
+    thaws: Option<Arc<Thaws>>,
     parts: AtomicU32,
     parts_max: u32,
     completions: Mutex<Vec<Completion>>,
@@ -67,7 +68,12 @@ impl Faulty {
 
     /// Shows one object as archived and not thawed.
     pub(crate) fn freezing(inner: Shared, key: &str) -> Self {
-        Self { frozen: Some(key.parse().unwrap()), ..Self::sound(inner) }
+        Self::thawing(inner, Arc::new(Thaws::never(key.parse().unwrap())))
+    }
+
+    /// Shows objects as archived, by script.
+    pub(crate) fn thawing(inner: Shared, thaws: Arc<Thaws>) -> Self {
+        Self { thaws: Some(thaws), ..Self::sound(inner) }
     }
 
     /// Takes this many parts, and is down then.
@@ -99,7 +105,7 @@ impl Faulty {
     /// Fails nothing.
     pub(crate) fn sound(inner: Shared) -> Self {
         let (calls, gets, parts) = Default::default();
-        let (fail, twist, frozen, completions, gate, meet, blind) = Default::default();
+        let (fail, twist, thaws, completions, gate, meet, blind) = Default::default();
         let parts_max = u32::MAX;
         Self {
             inner,
@@ -107,7 +113,7 @@ impl Faulty {
             gets,
             fail,
             twist,
-            frozen,
+            thaws,
             parts,
             parts_max,
             completions,
@@ -158,16 +164,22 @@ impl Store for Faulty {
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
         let mut meta = self.call(key, self.inner.head(key)).await?;
-        if let Some(meta) = meta.as_mut().filter(|_| self.frozen.as_ref() == Some(key)) {
-            meta.storage_class = "DEEP_ARCHIVE".into();
+        if let (Some(thaws), Some(meta)) = (&self.thaws, &mut meta) {
+            thaws.head(key, meta);
         }
         Ok(meta)
     }
 
+    async fn thaw(&self, key: &Key, request: &ThawRequest) -> Result<()> {
+        match &self.thaws {
+            Some(thaws) => thaws.thaw(key, request),
+            None => self.inner.thaw(key, request).await,
+        }
+    }
+
     async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Get> {
-        if self.frozen.as_ref() == Some(key) {
-            let (url, cause) = (self.locate(key.as_str()), "InvalidObjectState");
-            return Err(Error::new(ErrorKind::Archived, "read", url, cause));
+        if let Some(error) = self.thaws.as_ref().and_then(|thaws| thaws.refuses_get(key)) {
+            return Err(error);
         }
         let answer = self.call(key, self.inner.get(key, range)).await;
         // Whoever reads it again has lost, and meets nobody.

@@ -2,8 +2,10 @@
 //! with backups in them, and a store that fails on purpose.
 
 mod faulty;
+mod thaws;
 
 pub(crate) use faulty::{Completion, Faulty, When};
+pub(crate) use thaws::Thaws;
 
 use std::io::Cursor;
 use std::path::PathBuf;

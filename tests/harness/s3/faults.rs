@@ -26,6 +26,7 @@ pub enum Op {
     ListUploads,
     CompleteUpload,
     AbortUpload,
+    RestoreObject,
     /// What bts never asks for.
     Other,
 }
@@ -46,6 +47,7 @@ impl Op {
             ("PUT", false) => Self::PutObject,
             ("POST", false) if has("uploads") => Self::CreateUpload,
             ("POST", false) if has("uploadId") => Self::CompleteUpload,
+            ("POST", false) if has("restore") => Self::RestoreObject,
             ("DELETE", false) if has("uploadId") => Self::AbortUpload,
             ("DELETE", false) => Self::DeleteObject,
             _ => Self::Other,

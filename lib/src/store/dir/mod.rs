@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use super::{
     Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PartSeen, PutOptions, Result,
-    Store, Upload, UploadOptions, UploadSeen, Whole,
+    Store, ThawRequest, Upload, UploadOptions, UploadSeen, Whole,
 };
 use tree::Tree;
 
@@ -66,6 +66,11 @@ impl Store for DirStore {
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
         let key = key.clone();
         self.blocking(move |tree| tree.head(&key)).await
+    }
+
+    async fn thaw(&self, key: &Key, _: &ThawRequest) -> Result<()> {
+        let words = "nothing is ever archived in a directory";
+        Err(Error::new(ErrorKind::Unsupported, "thaw", self.locate(key.as_str()), words))
     }
 
     async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Get> {

@@ -174,6 +174,7 @@ pub(super) fn meta(found: &fs::Metadata) -> Meta {
         etag: format!("{size:x}-{seconds:x}.{nanos:x}-{:x}", found.ino()),
         crc32: None,
         storage_class: "STANDARD".to_owned(),
+        archived: None,
         modified: jiff::Timestamp::from_second(seconds).ok().map(Time::truncated),
         metadata: Default::default(),
     }

@@ -13,6 +13,7 @@ mod object;
 mod profile;
 mod refusal;
 mod region;
+mod thaw;
 mod transport;
 mod unfinished;
 mod upload;
@@ -32,7 +33,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     Error, ErrorKind, Get, Key, Meta, Page, PartBody, PartDone, PartSeen, PutOptions, Result,
-    Settings, Store, Upload, UploadOptions, UploadSeen, Url, Whole,
+    Settings, Store, ThawRequest, Upload, UploadOptions, UploadSeen, Url, Whole,
 };
 use crate::exit::{Failure, Status};
 use client::Client;
@@ -160,6 +161,10 @@ impl Store for S3Store {
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
         self.head_object(key).await
+    }
+
+    async fn thaw(&self, key: &Key, request: &ThawRequest) -> Result<()> {
+        self.restore(key, request).await
     }
 
     async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Get> {

@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
 use rusoto_s3::{DeleteObjectRequest, HeadBucketRequest, S3};
 
+use super::thaw::archived;
 use super::transport::Answer;
 use super::xml::{self, Listing};
 use super::{ChecksumMode, S3Store};
@@ -196,6 +197,7 @@ impl S3Store {
                     etag: etag(&answer)?,
                     crc32: answer.header("x-amz-checksum-crc32").and_then(crc_of_text),
                     storage_class: class.to_owned(),
+                    archived: None,
                     modified: None,
                     metadata: options.metadata.clone(),
                 })
@@ -238,17 +240,20 @@ fn meta(answer: &Answer) -> Result<Meta, Failed> {
     let size = answer.header("content-length").and_then(|text| text.parse().ok());
     let whole = answer.header("x-amz-checksum-type") != Some("COMPOSITE");
     let metadata = answer.headers_after("x-amz-meta-");
+    let storage_class = answer.header("x-amz-storage-class").unwrap_or(STANDARD).to_owned();
     Ok(Meta {
         size: size.ok_or_else(|| Failed::never(ErrorKind::BadAnswer, "the answer has no size"))?,
         etag: etag(answer)?,
         crc32: answer.header("x-amz-checksum-crc32").filter(|_| whole).and_then(crc_of_text),
-        storage_class: answer.header("x-amz-storage-class").unwrap_or(STANDARD).to_owned(),
+        archived: archived(answer, &storage_class),
+        storage_class,
         modified: answer.header("last-modified").and_then(http_date),
         metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
     })
 }
 
-fn http_date(text: &str) -> Option<Time> {
+/// A time as HTTP headers spell it.
+pub(super) fn http_date(text: &str) -> Option<Time> {
     Some(Time::truncated(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()))
 }
 

@@ -60,6 +60,8 @@ fn judge(status: u16, code: &str) -> (Again, ErrorKind) {
         (_, "XAmzContentChecksumMismatch") => (Counted, BadAnswer),
         (_, "RequestTimeout" | "SlowDown" | "InternalError") => (Counted, Unavailable),
         (_, "ServiceUnavailable" | "Throttling" | "ThrottlingException") => (Counted, Unavailable),
+        // Capacity for it does not come back within a minute.
+        (_, "GlacierExpeditedRetrievalNotAvailable") => (Never, Unavailable),
         (_, "ConditionalRequestConflict" | "OperationAborted") => (Counted, Unavailable),
         (408 | 429 | 500..=599, _) => (Counted, Unavailable),
         (_, "PreconditionFailed") | (412, _) => (Never, PreconditionFailed),
@@ -78,6 +80,9 @@ fn hint(status: u16, refusal: &Refusal) -> Option<String> {
     match (status, refusal.code.as_str()) {
         (403, "AccessDenied" | "") => {
             Some("a missing key looks like this too, without permission s3:ListBucket".to_owned())
+        }
+        (_, "GlacierExpeditedRetrievalNotAvailable") => {
+            Some("ask with tier Standard, or try again later".to_owned())
         }
         (403, "RequestTimeTooSkewed") => Some("this machine's clock is wrong".to_owned()),
         _ => None,
@@ -113,12 +118,20 @@ mod tests {
     }
 
     #[test]
+    fn a_tier_that_is_out_of_capacity_is_not_asked_for_again_and_again() {
+        let failed = said(503, "GlacierExpeditedRetrievalNotAvailable");
+        assert_eq!((failed.again, failed.kind), (Again::Never, ErrorKind::Unavailable));
+        assert!(failed.cause.contains("tier Standard"), "{}", failed.cause);
+    }
+
+    #[test]
     fn what_callers_decide_on_is_told_apart() {
         for (status, code, kind) in [
             (404, "NoSuchKey", ErrorKind::NotFound),
             (404, "", ErrorKind::NotFound),
             (404, "NoSuchBucket", ErrorKind::Refused),
             (404, "NoSuchUpload", ErrorKind::NoSuchUpload),
+            (409, "RestoreAlreadyInProgress", ErrorKind::Refused),
             (412, "PreconditionFailed", ErrorKind::PreconditionFailed),
             (200, "PreconditionFailed", ErrorKind::PreconditionFailed),
             (200, "NoSuchUpload", ErrorKind::NoSuchUpload),

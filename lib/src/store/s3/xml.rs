@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::retry::Failed;
 use crate::store::ErrorKind;
 
+const XMLNS: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
 /// What a server says when it refuses.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase", default)]
@@ -50,7 +52,7 @@ pub(super) struct Part {
 
 impl Complete {
     pub(super) fn new(parts: Vec<Part>) -> Self {
-        Self { xmlns: "http://s3.amazonaws.com/doc/2006-03-01/", parts }
+        Self { xmlns: XMLNS, parts }
     }
 }
 
@@ -63,6 +65,30 @@ pub(super) struct Completed {
     pub(super) etag: Option<String>,
     pub(super) code: String,
     pub(super) message: String,
+}
+
+/// The body of RestoreObject.
+#[derive(Debug, Serialize)]
+#[serde(rename = "RestoreRequest")]
+pub(super) struct Restore {
+    #[serde(rename = "@xmlns")]
+    xmlns: &'static str,
+    #[serde(rename = "Days", skip_serializing_if = "Option::is_none")]
+    days: Option<u32>,
+    #[serde(rename = "GlacierJobParameters")]
+    job: Job,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Job {
+    tier: String,
+}
+
+impl Restore {
+    pub(super) fn new(days: Option<u32>, tier: String) -> Self {
+        Self { xmlns: XMLNS, days, job: Job { tier } }
+    }
 }
 
 /// The answer to ListObjectsV2.
@@ -198,6 +224,17 @@ mod tests {
         assert_eq!(keys, [" a<b  c' ", "b%20+"]);
         assert_eq!(listing.common_prefixes, [Folder { prefix: " x/".to_owned() }]);
         assert!(read::<Listing>(&text.replace(">7<", ">-7<")).is_err());
+    }
+
+    #[test]
+    fn a_thaw_is_asked_for_with_days_or_without() {
+        let text = |days| write(&Restore::new(days, "Bulk".to_owned())).unwrap();
+        assert_eq!(
+            text(Some(14)),
+            "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>14</Days>\
+             <GlacierJobParameters><Tier>Bulk</Tier></GlacierJobParameters></RestoreRequest>"
+        );
+        assert!(!text(None).contains("Days"));
     }
 
     #[test]
