@@ -80,10 +80,17 @@ fn print0_fields(program: &str, arguments: &[&str]) -> BTreeSet<String> {
 #[test]
 fn the_fields_of_print0_are_described_and_no_others() {
     let taken = |program: &str| match program {
-        "bts-plan" => [&[][..], &["--settle"], &["--unfinished"], &["--settings"]]
-            .iter()
-            .flat_map(|arguments| print0_fields(program, arguments))
-            .collect(),
+        "bts-plan" => [
+            &[][..],
+            &["--settle"],
+            &["--unfinished"],
+            &["--settings"],
+            &["--restore=x"],
+            &["--place", "--subvolume=x"],
+        ]
+        .iter()
+        .flat_map(|arguments| print0_fields(program, arguments))
+        .collect(),
         _ => print0_fields(program, &["chain", "--subvolume=x"]),
     };
     for program in ["bts-plan", "bts-manifest"] {

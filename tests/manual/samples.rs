@@ -51,6 +51,7 @@ pub fn samples() -> Vec<Sample> {
         record("orphans end", &OrphansEnd { uploads: 1, objects: 1, size: 1, deleted: true }),
         record("thaw", &thaw()),
         record("thaw end", &ThawEnd { objects: 1, size: 1, frozen: 1 }),
+        record("staged", &staged()),
         record("plan", &plan()),
         record("prune", &prune()),
         record("error", &error()),
@@ -271,6 +272,17 @@ fn thaw() -> ThawPlan {
         tier: Some(text()),
         wait_seconds: Some(1),
         wait: Some(text()),
+    }
+}
+
+fn staged() -> Staged {
+    Staged {
+        manifest_key: Some(text()),
+        snapshot: place(),
+        state: StagedState::Staged,
+        reason: text(),
+        size: 1,
+        source: Some(text()),
     }
 }
 
