@@ -106,3 +106,41 @@ fn a_url_is_all_that_a_restore_needs() {
     restore.run().ok().says("does not differ");
     assert_same(&host.newest("data"), &host.path("restored"));
 }
+
+#[test]
+fn a_time_chooses_the_backup_and_a_dry_run_does_nothing() {
+    let Some(host) = with_chain(3) else { return };
+    let middle = host.snapshots("data").remove(0);
+    let name = middle.file_name().unwrap().to_str().unwrap();
+    // data__20260117T220511Z__inc
+    let at = |range| &name["data__".len()..][range];
+    let time = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        at(0..4),
+        at(4..6),
+        at(6..8),
+        at(9..11),
+        at(11..13),
+        at(13..15)
+    );
+    let ran = host.restore("data", "restored").args(["--at", &time, "-n"]).run().ok();
+    assert!(!ran.stderr.contains("receiving"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("stays in"), "{}", ran.stderr);
+    assert_eq!(host.fs().names(""), ["data", "snapshots"]);
+    host.restore("data", "restored").args(["--at", &time]).run().ok().says("backups=2 ");
+    assert_same(&middle, &host.path("restored"));
+}
+
+#[test]
+fn a_chain_that_is_all_staged_is_made_into_the_target() {
+    let Some(host) = with_chain(2) else { return };
+    let dir = host.sabotage(
+        "btrfs",
+        r#"case " $* " in *' snapshot -- '*) exit 1 ;; esac; exec "$REAL" "$@""#,
+    );
+    let mut restore = host.restore("data", "restored");
+    restore.env("BTS_BIN_DIR", &dir).run().expect_status(74).says("cannot make the snapshot");
+    let ran = host.restore("data", "restored").run().ok();
+    assert!(!ran.stderr.contains("receiving"), "{}", ran.stderr);
+    assert_same(&host.newest("data"), &host.path("restored"));
+}

@@ -45,7 +45,8 @@ impl Fields for Staged {
     }
 }
 
-/// Writes the records of the backups that are not staged, as they came.
+/// Writes the records of the backups that are not staged, as they came; nothing
+/// where all are.
 ///
 /// # Errors
 /// Those of `out`.
@@ -58,6 +59,8 @@ pub fn write_rest<W: Write>(chain: &[Link], staged: &[Staged], out: W) -> io::Re
         link.objects.iter().try_for_each(|object| out.write(object))?;
         backups += 1;
     }
-    out.write(&ListEnd { backups })?;
+    if backups > 0 {
+        out.write(&ListEnd { backups })?;
+    }
     out.flush()
 }
