@@ -9,7 +9,7 @@
 //! | vocabulary | [`exit`], [`time`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`], [`lock`] | the formats |
-//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`], [`gc`] | all of the above |
+//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`thaw`], [`plan`], [`gc`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
@@ -37,6 +37,7 @@ pub mod send_stream;
 pub mod size;
 pub mod state;
 pub mod store;
+pub mod thaw;
 pub mod time;
 pub mod upload;
 

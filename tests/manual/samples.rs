@@ -48,6 +48,8 @@ pub fn samples() -> Vec<Sample> {
         record("list end", &ListEnd { backups: 1 }),
         record("orphan", &orphan()),
         record("orphans end", &OrphansEnd { uploads: 1, objects: 1, size: 1, deleted: true }),
+        record("thaw", &thaw()),
+        record("thaw end", &ThawEnd { objects: 1, size: 1, frozen: 1 }),
         record("plan", &plan()),
         record("prune", &prune()),
         record("error", &error()),
@@ -238,6 +240,19 @@ fn orphan() -> Orphan {
         begun: Some(time()),
         reason: text(),
         deleted: true,
+    }
+}
+
+fn thaw() -> ThawPlan {
+    ThawPlan {
+        storage_class: text(),
+        objects: 1,
+        size: 1,
+        frozen: 1,
+        thawing: 1,
+        tier: Some(text()),
+        wait_seconds: Some(1),
+        wait: Some(text()),
     }
 }
 

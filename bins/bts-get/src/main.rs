@@ -4,8 +4,8 @@ mod cli;
 
 use std::process::ExitCode;
 
-use bts::cli::{Outcome, run};
+use bts::cli::run;
 
 fn main() -> ExitCode {
-    run("bts-get", |cli: &cli::Cli| &cli.common, |_| Outcome::Bytes, cli::Cli::run)
+    run("bts-get", |cli: &cli::Cli| &cli.common, cli::Cli::output, cli::Cli::run)
 }

@@ -10,10 +10,6 @@ use crate::store::{Archive, Error, ErrorKind};
 /// How many objects are asked for at the same time.
 const LOOKS: usize = 16;
 
-/// The storage classes that must be thawed before a GET
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html>).
-const FROZEN: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
-
 /// Whether all objects are there, in their recorded size and readable now.
 ///
 /// # Errors
@@ -36,8 +32,9 @@ async fn look_at(archive: &Archive, item: &Item) -> anyhow::Result<()> {
         let what = format!("{} bytes in the store, {} in its record", meta.size, item.size);
         return Err(Invalid::new(url, "size", what).into());
     }
-    if FROZEN.contains(&meta.storage_class.as_str()) {
-        // Whether it is thawed only a GET tells here: one byte is enough.
+    if meta.archived.is_some() {
+        // What the store says of a thaw is one thing, a GET another: one byte is
+        // enough.
         archive.store.get(&item.key, Some(0..1)).await.map_err(|error| explain(error, &url))?;
     }
     Ok(())
@@ -49,8 +46,8 @@ pub(super) fn explain(error: Error, url: &str) -> anyhow::Error {
         return error.into();
     }
     let message = format!(
-        "{url} is in an archive class and must be thawed first ({}): ask for it with \
-         `aws s3api restore-object`, and try again when it is ready",
+        "{url} is in an archive class and must be thawed first ({}): \
+         bts-get --thaw-only asks for that",
         error.cause
     );
     Failure::new(Status::TryLater, message).into()

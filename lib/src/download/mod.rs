@@ -107,13 +107,7 @@ where
     W: Write + Send + 'static,
 {
     let wanted = read(&mut Reader::new(input, "stdin"))?;
-    let start = Instant::now();
-    let got = download(archive, wanted, options, out).await?;
-    let (Got { objects, bytes, again }, seconds) = (got, start.elapsed().as_secs_f64());
-    log::info!(
-        "got {objects} objects, {bytes} bytes in {seconds:.1} s; {again} ranges were fetched again"
-    );
-    Ok(got)
+    download(archive, wanted, options, out).await
 }
 
 /// Writes the bytes of `wanted` to `out`.
@@ -123,6 +117,25 @@ where
 /// what its record says; [`crate::exit::Status::TryLater`] when one must be
 /// thawed; those of the store; those of `out`, as [`std::io::Error`].
 pub async fn download<W>(
+    archive: &Archive,
+    wanted: Wanted,
+    options: &Options,
+    out: W,
+) -> anyhow::Result<Got>
+where
+    W: Write + Send + 'static,
+{
+    let start = Instant::now();
+    let got = bring(archive, wanted, options, out).await?;
+    let (Got { objects, bytes, again }, seconds) = (got, start.elapsed().as_secs_f64());
+    log::info!(
+        "got {objects} objects, {bytes} bytes in {seconds:.1} s; {again} ranges were fetched again"
+    );
+    Ok(got)
+}
+
+/// Looks at everything, then brings it.
+async fn bring<W>(
     archive: &Archive,
     mut wanted: Wanted,
     options: &Options,

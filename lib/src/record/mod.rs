@@ -25,6 +25,7 @@ mod plan;
 mod reader;
 mod run;
 mod stream;
+mod thaw;
 mod writer;
 
 pub use backup::{Backup, ChainSummary, Current, ListEnd};
@@ -36,6 +37,7 @@ pub use plan::{Action, Parent, Plan, Prune, SnapshotPlace};
 pub use reader::{Raw, Reader};
 pub use run::{Checksum, Object, Run, Snapshot};
 pub use stream::{Chunk, ChunkEnd, Data, Format, Stream, StreamEnd};
+pub use thaw::{ThawEnd, ThawPlan};
 pub use writer::{Writer, to_line};
 
 use serde::{Deserialize, Serialize};
@@ -116,7 +118,7 @@ macro_rules! typed {
     ($($name:literal => $type:ty),* $(,)?) => {
         $(impl Typed for $type { const TYPE: &'static str = $name; })*
 
-        /// The types of all records that this crate knows; three kinds of `end`.
+        /// The types of all records that this crate knows; four kinds of `end`.
         pub const TYPES: &[&str] = &[$($name),*];
     };
 }
@@ -142,4 +144,6 @@ typed! {
     "abandoned" => Abandoned,
     "orphan" => Orphan,
     "end" => OrphansEnd,
+    "thaw" => ThawPlan,
+    "end" => ThawEnd,
 }
