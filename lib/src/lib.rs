@@ -6,7 +6,7 @@
 //!
 //! | layer | modules | knows |
 //! |---|---|---|
-//! | vocabulary | [`exit`], [`time`], [`names`], [`size`] | nothing else |
+//! | vocabulary | [`exit`], [`time`], [`moment`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`], [`lock`] | the formats |
 //! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`], [`gc`] | all of the above |
@@ -28,6 +28,7 @@ pub mod intent;
 pub mod journal;
 pub mod lock;
 pub mod manifest;
+pub mod moment;
 pub mod names;
 pub mod plan;
 pub mod publish;

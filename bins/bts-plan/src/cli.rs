@@ -6,12 +6,11 @@ use anyhow::Context;
 use bts::cli::{Common, Outcome, stdin_is_data};
 use bts::config::Config;
 use bts::exit::{Failure, Status};
+use bts::moment::Moment;
 use bts::names::Name;
 use bts::plan::{self, Fields, Options, read_currents, write_fields};
 use bts::record::{Current, Reader, Typed, Writer};
-use bts::time::Time;
 use clap::{Parser, ValueEnum};
-use jiff::tz::TimeZone;
 
 /// Decide what to back up: full, incremental, on with what was begun, or nothing,
 /// for each subvolume, and why
@@ -39,8 +38,8 @@ pub struct Cli {
     new_archive: bool,
 
     /// Plan for another time: 2026-01-17T02:00 (local) or 2026-01-17T01:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = parse_now)]
-    now: Option<jiff::Zoned>,
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    now: Option<Moment>,
 
     /// Read what `bts-manifest publish` writes, remember it, and name the local
     /// snapshots that nothing needs any more
@@ -126,7 +125,7 @@ impl Cli {
             full: self.full,
             new_archive: self.new_archive,
             subvolumes: self.subvolumes.clone(),
-            now: self.now.clone().unwrap_or_else(jiff::Zoned::now),
+            now: self.now.as_ref().map_or_else(jiff::Zoned::now, |now| now.first().clone()),
         }
     }
 
@@ -175,15 +174,4 @@ fn parse_fields<T: ValueEnum>(words: &[String]) -> Result<Vec<T>, Failure> {
         })
     };
     words.iter().map(parse).collect()
-}
-
-fn parse_now(text: &str) -> Result<jiff::Zoned, String> {
-    let zone = TimeZone::system();
-    if let Ok(time) = text.parse::<Time>() {
-        return Ok(time.timestamp().to_zoned(zone));
-    }
-    let local: jiff::civil::DateTime = text.parse().map_err(|_| {
-        "write a time like 2026-01-17T02:00 (local) or 2026-01-17T01:00:00Z".to_owned()
-    })?;
-    local.to_zoned(zone).map_err(|error| error.to_string())
 }
