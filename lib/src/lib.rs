@@ -9,7 +9,7 @@
 //! | vocabulary | [`exit`], [`time`], [`moment`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`], [`lock`] | the formats |
-//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`download`], [`plan`], [`gc`] | all of the above |
+//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`recovery`], [`download`], [`plan`], [`gc`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
@@ -33,6 +33,7 @@ pub mod names;
 pub mod plan;
 pub mod publish;
 pub mod record;
+pub mod recovery;
 pub mod retry;
 pub mod send_stream;
 pub mod size;

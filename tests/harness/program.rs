@@ -85,6 +85,12 @@ impl Command {
         self
     }
 
+    /// Takes an environment variable away.
+    pub fn env_remove(&mut self, name: &str) -> &mut Self {
+        self.0.env_remove(name);
+        self
+    }
+
     /// Sets environment variables.
     pub fn envs<'a, V: AsRef<OsStr>>(
         &mut self,

@@ -132,11 +132,12 @@ async fn nothing_that_a_manifest_reaches_is_named_even_when_no_pointer_leads_to_
     let (scene, _) = Scene::with_backups().await;
     // A generation of its own: the pointer leaves the first one behind.
     let newest = scene.place.publish(&Backup::new(3, None)).await;
-    let folder = newest.manifest_key.strip_suffix("manifest.json").unwrap();
-    scene.place.put(&format!("{folder}RESTORE.txt"), "words").await;
+    let before = files(&scene.place);
+    assert_eq!(before.iter().filter(|key| key.ends_with("/RESTORE.txt")).count(), 3);
     let records = scene.run(&scene.place.archive, 0, true).await.unwrap();
     let end = json!({ "type": "end", "uploads": 0, "objects": 0, "size": 0, "deleted": true });
     assert_eq!(records, [end]);
+    assert_eq!(files(&scene.place), before);
     whole(&scene.place, &newest).await;
 }
 

@@ -6,11 +6,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::finished::Finished;
 use super::key_of;
-use crate::chain::Link;
+use crate::chain::{Chain, Link};
 use crate::exit::Failure;
 use crate::manifest::{ChunkEntry, Manifest, PartDigests, Pointer, Storage, parse, to_bytes};
 use crate::names::BackupId;
 use crate::record::{Digest, Object};
+use crate::recovery;
 use crate::store::{Archive, BadKey, Key, Url};
 
 /// Who wrote a manifest. It is no version of the program: an upgrade between a
@@ -87,6 +88,24 @@ pub(super) fn manifest(
         manifest,
     };
     Ok(Made { link, manifest: bytes.into(), pointer: to_bytes(&pointer)?.into() })
+}
+
+/// `RESTORE.txt`, and its key. It names the archive as the run did: a second
+/// attempt may reach it by another path.
+pub(super) fn instructions(
+    archive: &Archive,
+    finished: &Finished,
+    chain: &Chain,
+) -> Result<(Key, Bytes), Failure> {
+    let run = &finished.run;
+    let key = key_of(archive, format_args!("{}/{}", run.backup, recovery::FILE))?;
+    let store: Url = run
+        .store
+        .parse()
+        .map_err(|bad: Failure| Failure::data(format!("the run's store: {}", bad.message)))?;
+    let text = recovery::text(&store, &chain.links)
+        .ok_or_else(|| Failure::data(format!("the chain of {} has no digests", run.backup)))?;
+    Ok((key, text.into()))
 }
 
 fn fields(finished: &Finished, parts: Option<&Parts>, class: String) -> Manifest {

@@ -2,7 +2,7 @@
 //!
 //! Promises the order that makes a crash harmless: nothing is written before the
 //! records prove whole; then come the part digests, a look at every chunk of the
-//! whole chain, the manifest, and the pointer last. Wherever this stops,
+//! whole chain, `RESTORE.txt`, the manifest, and the pointer last. Wherever this stops,
 //! `current.json` names a backup that restores, and the same records can be
 //! published again: what is there with our exact bytes counts as done, what is
 //! there with other bytes is never replaced. The records come from the upload
@@ -82,15 +82,17 @@ pub async fn publish(
 
     let class = verify::chunks(archive, finished).await?;
     let parts = build::parts(archive, finished)?;
+    // An attempt that was given up before its manifest may have left others.
+    let free = archive.store.head(&manifest_key).await?.is_none();
     if let Some(parts) = &parts {
-        // An attempt that was given up before its manifest may have left others.
-        let free = archive.store.head(&manifest_key).await?.is_none();
         write.create_or_replace(&parts.key, parts.bytes.clone(), free).await?;
     }
     let made = build::manifest(archive, finished, parts.as_ref(), class)?;
     let chain = chain::walk(archive, made.link.clone()).await?.whole(archive)?;
     let current = chain::summary(archive, &chain).await?;
     nothing_missing(&current)?;
+    let (key, text) = build::instructions(archive, finished, &chain)?;
+    write.write_for_people(&key, text, free).await?;
 
     write.create(&manifest_key, made.manifest, "application/json").await?;
     if !published {

@@ -85,6 +85,30 @@ async fn the_part_digests_lie_beside_the_manifest() {
 }
 
 #[tokio::test]
+async fn instructions_for_the_whole_chain_lie_beside_the_manifest_and_stay() {
+    let place = Place::new();
+    let full = place.publish(&Backup::new(1, None)).await;
+    let records = finished(&place.upload(&Backup::new(2, Some(&full))).await).unwrap();
+    let next = publish(&place.archive, &records, "STANDARD").await.unwrap();
+    let at = place.file(&next.manifest_key.replace("manifest.json", "RESTORE.txt"));
+    let text = std::fs::read_to_string(&at).unwrap();
+    assert!(text.contains("/full/20260101T020000Z-00000001/chunks/part-00002.bin'"), "{text}");
+    assert!(text.contains("/incremental/20260102T020000Z-00000002/chunks/part-00002.bin'"));
+
+    // By an earlier version: the manifest is there, and the words stay.
+    std::fs::write(&at, "other words").unwrap();
+    publish(&place.archive, &records, "STANDARD").await.unwrap();
+    assert_eq!(std::fs::read_to_string(&at).unwrap(), "other words");
+    // By an attempt that was given up before its manifest.
+    std::fs::remove_file(place.file(&next.manifest_key)).unwrap();
+    let Current { manifest_key, kind, created_at, .. } = &full;
+    let pointer = json!({ "manifest_key": manifest_key, "kind": kind, "created_at": created_at });
+    place.put("host/subvol/data/current.json", pointer.to_string()).await;
+    publish(&place.archive, &records, "STANDARD").await.unwrap();
+    assert_eq!(std::fs::read_to_string(&at).unwrap(), text, "the same bytes");
+}
+
+#[tokio::test]
 async fn publishing_the_same_records_again_changes_nothing() {
     let place = Place::new();
     let records = place.upload(&Backup::new(1, None)).await;

@@ -58,6 +58,25 @@ impl Exactly<'_> {
         }
     }
 
+    /// Writes an object that only people read. Where the backup is published, as
+    /// `free` denies, one that is there stays, whatever it says: an earlier
+    /// version's words may be others.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn write_for_people(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        free: bool,
+    ) -> StoreResult<()> {
+        let condition = if free { Condition::Always } else { Condition::IfAbsent };
+        match self.put(key, &bytes, condition, "text/plain; charset=utf-8").await {
+            Err(error) if error.kind == ErrorKind::PreconditionFailed => Ok(()),
+            put => put,
+        }
+    }
+
     /// Moves a pointer, or finds that it says already what it shall.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ impl Moto {
     /// what only moto has, like `/moto-api/state-manager/set-transition`.
     pub fn request(&self, method: &str, path: &str, body: &str) -> String {
         let answer = self.try_request(method, path, body).expect("moto answers");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 20"), "{method} {path}: {answer}");
         answer
     }
 
