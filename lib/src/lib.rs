@@ -9,13 +9,14 @@
 //! | vocabulary | [`exit`], [`time`], [`moment`], [`names`], [`size`] | nothing else |
 //! | formats | [`record`], [`hasher`], [`manifest`], [`send_stream`] | the vocabulary |
 //! | surroundings | [`config`], [`btrfs`], [`state`], [`journal`], [`store`], [`retry`], [`lock`] | the formats |
-//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`recovery`], [`download`], [`plan`], [`gc`] | all of the above |
+//! | engines | [`chunk`], [`intent`], [`upload`], [`publish`], [`chain`], [`catalog`], [`recovery`], [`download`], [`plan`], [`gc`] | all of the above |
 //! | edges | [`cli`] | everything |
 //!
 //! Engines speak to a store through the [`store::Store`] trait alone; only the
 //! folder `store/s3` knows how S3 is reached.
 
 pub mod btrfs;
+pub mod catalog;
 pub mod chain;
 pub mod chunk;
 pub mod cli;

@@ -45,6 +45,7 @@ pub fn samples() -> Vec<Sample> {
         plain("snapshot", &snapshot()),
         record("current", &current()),
         record("backup", &backup()),
+        record("restore_point", &restore_point()),
         record("list end", &ListEnd { backups: 1 }),
         record("orphan", &orphan()),
         record("orphans end", &OrphansEnd { uploads: 1, objects: 1, size: 1, deleted: true }),
@@ -207,6 +208,23 @@ fn current() -> Current {
             size: 1,
             missing: vec![text()],
         },
+    }
+}
+
+fn restore_point() -> RestorePoint {
+    RestorePoint {
+        subvolume: Some(name()),
+        manifest_key: text(),
+        kind: Some(Kind::Full),
+        created_at: Some(time()),
+        size: Some(1),
+        storage_class: Some(text()),
+        current: true,
+        chain_length: Some(1),
+        chain_size: Some(1),
+        complete: true,
+        missing: vec![text()],
+        problem: Some(text()),
     }
 }
 

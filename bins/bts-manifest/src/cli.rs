@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use anyhow::Context;
+use bts::catalog::{self, Form};
 use bts::chain::{self, Field, Selected};
 use bts::cli::{Common, Outcome, block_on, parse_duration, stdin, stdin_is_data};
 use bts::config::Config;
@@ -11,6 +12,7 @@ use bts::exit::{Failure, Status};
 use bts::gc;
 use bts::journal;
 use bts::lock::Lock;
+use bts::moment::Moment;
 use bts::names::Name;
 use bts::publish::{publish_noted, publish_records};
 use bts::store::{Archive, Key};
@@ -49,6 +51,12 @@ enum Verb {
     ///
     /// As records for bts-get, or as bare values for a shell.
     Chain(Chain),
+
+    /// List every backup, and whether all that it stands on is there
+    ///
+    /// What cannot be restored is listed too. Where a manifest cannot be read, or a
+    /// chain contradicts itself, it says so and ends with status 65 after all.
+    List(List),
 
     /// List what dead runs left in the archive, or remove it
     ///
@@ -93,6 +101,12 @@ struct Chain {
     #[command(flatten)]
     which: Which,
 
+    /// The newest backup of this time or before: 2026-11-01 (all that day),
+    /// 2026-11-01T02:00 (local), 2026-11-01T01:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, requires = "subvolume",
+        conflicts_with = "manifest_key")]
+    at: Option<Moment>,
+
     /// Only that backup, without what it stands on
     #[arg(long)]
     only: bool,
@@ -100,6 +114,17 @@ struct Chain {
     /// Print these values of each backup, a NUL byte after each, and no records
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_enum)]
     print0: Vec<Field>,
+}
+
+#[derive(Args, Debug)]
+struct List {
+    /// Only this subvolume; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    subvolume: Vec<Name>,
+
+    /// Print records instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -119,7 +144,8 @@ impl Cli {
         match &self.verb {
             Verb::Publish(_) | Verb::Current(_) | Verb::Gc(_) => Outcome::Records,
             Verb::Chain(chain) if chain.print0.is_empty() => Outcome::Records,
-            Verb::Chain(_) | Verb::Show(_) => Outcome::Bytes,
+            Verb::List(list) if list.json => Outcome::Records,
+            Verb::Chain(_) | Verb::Show(_) | Verb::List(_) => Outcome::Bytes,
         }
     }
 
@@ -133,20 +159,26 @@ impl Cli {
             let archive = self.common.archive(&config).await?;
             let out = BufWriter::new(io::stdout().lock());
             self.verb.run(&archive, &config, out).await
-        })?;
-        Ok(Status::Done)
+        })
     }
 }
 
 impl Verb {
-    async fn run(self, archive: &Archive, config: &Config, out: impl Write) -> anyhow::Result<()> {
+    async fn run(
+        self,
+        archive: &Archive,
+        config: &Config,
+        out: impl Write,
+    ) -> anyhow::Result<Status> {
         match self {
-            Self::Publish(which) => which.run(archive, config, out).await,
-            Self::Current(which) => chain::write_current(archive, which.names(config), out).await,
-            Self::Show(which) => chain::write_manifest(archive, &which.selected()?, out).await,
-            Self::Chain(chain) => chain.print(archive, out).await,
-            Self::Gc(gc) => gc.run(archive, config, out).await,
+            Self::List(list) => return list.run(archive, out).await,
+            Self::Publish(which) => which.run(archive, config, out).await?,
+            Self::Current(which) => chain::write_current(archive, which.names(config), out).await?,
+            Self::Show(which) => chain::write_manifest(archive, &which.selected()?, out).await?,
+            Self::Chain(chain) => chain.print(archive, out).await?,
+            Self::Gc(gc) => gc.run(archive, config, out).await?,
         }
+        Ok(Status::Done)
     }
 }
 
@@ -182,13 +214,26 @@ impl Which {
 
 impl Chain {
     async fn print(self, archive: &Archive, out: impl Write) -> anyhow::Result<()> {
-        let links = chain::resolve(archive, &self.which.selected()?, self.only).await?;
+        let selected = match (&self.which.subvolume, &self.at) {
+            (Some(name), Some(moment)) => {
+                Selected::Manifest(catalog::at(archive, name, moment).await?)
+            }
+            _ => self.which.selected()?,
+        };
+        let links = chain::resolve(archive, &selected, self.only).await?;
         let written = if self.print0.is_empty() {
             chain::write_records(&links, out)
         } else {
             chain::write_fields(&links, &self.print0, out)
         };
         written.context("writing to stdout")
+    }
+}
+
+impl List {
+    async fn run(self, archive: &Archive, out: impl Write) -> anyhow::Result<Status> {
+        let form = if self.json { Form::Records } else { Form::Table };
+        catalog::list(archive, &self.subvolume, form, out).await
     }
 }
 

@@ -135,7 +135,7 @@ async fn missing_objects(archive: &Archive, chain: &Chain) -> anyhow::Result<Vec
 }
 
 /// The objects beside a manifest, with their sizes in bytes.
-fn objects_of(archive: &Archive, link: &Link) -> Result<Vec<(Key, u64)>, Invalid> {
+pub(crate) fn objects_of(archive: &Archive, link: &Link) -> Result<Vec<(Key, u64)>, Invalid> {
     let manifest = &link.manifest;
     let object = archive.store.locate(link.key.as_str());
     let key = |text: &str| inside(archive, text, &object, "chunks");

@@ -14,10 +14,12 @@ mod print;
 mod select;
 mod walk;
 
+pub(crate) use current::objects_of;
 pub use current::{current, summary, write_current};
 pub use load::{Link, Pointed, find, load, pointer, pointer_key};
 pub use print::{Field, write_fields, write_records};
 pub use select::{Selected, resolve, write_manifest};
+pub(crate) use walk::fits;
 pub use walk::{Chain, DEPTH_MAX, walk};
 
 #[cfg(doc)]

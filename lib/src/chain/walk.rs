@@ -85,7 +85,7 @@ fn step(
 
 /// Whether `parent` is what `child` was made from. Old archives know less, and
 /// what one side does not know is not compared.
-fn fits(archive: &Archive, child: &Link, parent: &Link) -> Result<(), Invalid> {
+pub(crate) fn fits(archive: &Archive, child: &Link, parent: &Link) -> Result<(), Invalid> {
     let object = archive.store.locate(child.key.as_str());
     let parent_url = archive.store.locate(parent.key.as_str());
     let invalid = |field: &str, what: String| Err(Invalid::new(&object, field, what));

@@ -40,6 +40,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::catalog::search::objects;
 use crate::record::{Orphan, OrphanKind, OrphansEnd, Writer};
 use crate::size::human;
 use crate::store::Archive;
@@ -73,7 +74,7 @@ pub struct Options<'a> {
 pub async fn gc<W: Write>(archive: &Archive, options: &Options<'_>, out: W) -> anyhow::Result<()> {
     let mut alive = Alive::on_this_machine(options.state)?;
     let uploads = search::uploads(archive).await?;
-    let listed = search::objects(archive).await?;
+    let listed = objects(archive, None).await?;
     alive.add_intents(archive, &listed);
     let reached = Reached::read(archive, &listed).await?;
     let found = search::orphans(archive, &alive, &reached, listed, uploads);

@@ -94,18 +94,6 @@ fn flat_chunk(name: &str) -> Option<&str> {
     (digits && exact).then_some(time)
 }
 
-/// Whether an object with this key, below the prefix, has to be a manifest. Wide
-/// on purpose: a manifest with a name that we do not know keeps its chunks too.
-pub(super) fn is_manifest(key: &str) -> bool {
-    let file = key.rsplit('/').next().unwrap_or_default();
-    file.starts_with("manifest") && file.ends_with(".json")
-}
-
-/// The subvolume whose pointer has this key, below the prefix.
-pub(super) fn pointer_of(key: &str) -> Option<Name> {
-    key.strip_prefix("subvol/")?.strip_suffix("/current.json")?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,18 +136,6 @@ mod tests {
             "other/data/full/20260117T220511Z-0a1b2c3d/x",
         ] {
             assert_eq!(Owner::of(key), None, "{key}");
-        }
-    }
-
-    #[test]
-    fn manifests_and_pointers_are_found_by_name() {
-        for key in ["subvol/a/full/x/manifest.json", "subvol/a/full/manifest-1.json"] {
-            assert!(is_manifest(key), "{key}");
-        }
-        assert!(!is_manifest("subvol/a/full/x/manifest.txt"));
-        assert!(pointer_of("subvol/a/current.json").is_some());
-        for key in ["subvol/a/b/current.json", "subvol/current.json", "subvol/../current.json"] {
-            assert_eq!(pointer_of(key), None, "{key}");
         }
     }
 }

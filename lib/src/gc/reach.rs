@@ -1,15 +1,17 @@
 //! What manifests hold on to.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::StreamExt;
 
-use super::CALLS;
-use super::owner::{Owner, is_manifest, pointer_of};
+use super::owner::Owner;
+use crate::catalog::search;
 use crate::chain::{self, Link};
 use crate::exit::{Failure, Status};
+#[cfg(doc)]
 use crate::manifest::Invalid;
-use crate::store::{Archive, Key, Listed};
+use crate::store::{Archive, Listed};
 
 /// What manifests hold on to, in whole keys.
 #[derive(Debug, Default)]
@@ -30,24 +32,19 @@ impl Reached {
     /// [`Status::TryLater`] when one vanished since it was listed; those of the
     /// store.
     pub(super) async fn read(archive: &Archive, listed: &[Listed]) -> anyhow::Result<Self> {
-        let prefix = archive.prefix();
-        let below = |object: &Listed| object.key.strip_prefix(&prefix).map(str::to_owned);
         let mut reached = Self::default();
-        for object in
-            listed.iter().filter(|object| below(object).is_some_and(|it| is_manifest(&it)))
-        {
+        for object in search::manifests(archive, listed) {
             reached.manifests.insert(object.key.clone(), object.etag.clone());
         }
-        let links: Vec<Link> = stream::iter(reached.manifests.keys().cloned().collect::<Vec<_>>())
-            .map(|key| async move { load(archive, &key).await })
-            .buffer_unordered(CALLS)
-            .try_collect()
-            .await?;
-        let parents = links.iter().filter_map(|link| link.manifest.parent_manifest.clone());
-        let mut named: HashSet<String> = parents.collect();
-        links.into_iter().for_each(|link| reached.add(link));
-
-        for name in listed.iter().filter_map(|object| pointer_of(&below(object)?)) {
+        let mut named = HashSet::new();
+        let keys = reached.manifests.keys().cloned().collect();
+        let mut read = pin!(search::read_each(archive, keys));
+        while let Some((key, link)) = read.next().await {
+            let link = link?.ok_or_else(|| vanished(archive, &key))?;
+            named.extend(link.manifest.parent_manifest.clone());
+            reached.add(link);
+        }
+        for name in search::pointers(archive, listed) {
             if let Some(link) = chain::find(archive, &name).await? {
                 named.extend(link.manifest.parent_manifest.clone());
                 reached.add(link);
@@ -87,11 +84,8 @@ impl Reached {
     }
 }
 
-async fn load(archive: &Archive, key: &str) -> anyhow::Result<Link> {
+fn vanished(archive: &Archive, key: &str) -> Failure {
     let url = archive.store.locate(key);
-    let key: Key = key.parse().map_err(|bad| Invalid::new(&url, "", format!("{bad}")))?;
-    chain::load(archive, &key).await?.ok_or_else(|| {
-        let what = format!("{url} was removed while the archive was looked at: run gc again");
-        Failure::new(Status::TryLater, what).into()
-    })
+    let what = format!("{url} was removed while the archive was looked at: run gc again");
+    Failure::new(Status::TryLater, what)
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::alive::Alive;
-use super::owner::{Owner, is_manifest};
+use super::owner::Owner;
 use super::reach::Reached;
+use crate::catalog::search::{below, is_manifest};
 use crate::record::{Orphan, OrphanKind};
-use crate::store::{Archive, ErrorKind, Listed, Result, UploadSeen, list_all};
+use crate::store::{Archive, ErrorKind, Listed, Result, UploadSeen};
 
 /// Orphans by whose they were.
 pub(super) type Found = BTreeMap<Owner, Vec<Orphan>>;
@@ -14,7 +15,7 @@ pub(super) type Found = BTreeMap<Owner, Vec<Orphan>>;
 /// The unfinished uploads below the prefix; none, and a warning, where the server
 /// cannot tell.
 pub(super) async fn uploads(archive: &Archive) -> Result<Vec<UploadSeen>> {
-    match archive.store.list_uploads(&below(archive)).await {
+    match archive.store.list_uploads(&below(archive, None)).await {
         Err(error) if error.kind == ErrorKind::Unsupported => {
             log::warn!(
                 "{error}: unfinished uploads are passed over; a lifecycle rule of the bucket can \
@@ -24,15 +25,6 @@ pub(super) async fn uploads(archive: &Archive) -> Result<Vec<UploadSeen>> {
         }
         uploads => uploads,
     }
-}
-
-/// All objects below the prefix, in the order of their keys.
-pub(super) async fn objects(archive: &Archive) -> Result<Vec<Listed>> {
-    Ok(list_all(&*archive.store, &below(archive), false).await?.objects)
-}
-
-fn below(archive: &Archive) -> String {
-    format!("{}subvol/", archive.prefix())
 }
 
 /// What of it is ours and held by nothing.

@@ -23,6 +23,7 @@ mod journal;
 mod orphan;
 mod plan;
 mod reader;
+mod restore_point;
 mod run;
 mod stream;
 mod writer;
@@ -34,6 +35,7 @@ pub use journal::{Abandoned, Attempt, Lost, Part, Upload};
 pub use orphan::{Orphan, OrphanKind, OrphansEnd};
 pub use plan::{Action, Parent, Plan, Prune, SnapshotPlace};
 pub use reader::{Raw, Reader};
+pub use restore_point::RestorePoint;
 pub use run::{Checksum, Object, Run, Snapshot};
 pub use stream::{Chunk, ChunkEnd, Data, Format, Stream, StreamEnd};
 pub use writer::{Writer, to_line};
@@ -135,6 +137,7 @@ typed! {
     "prune" => Prune,
     "current" => Current,
     "backup" => Backup,
+    "restore_point" => RestorePoint,
     "attempt" => Attempt,
     "upload" => Upload,
     "part" => Part,
