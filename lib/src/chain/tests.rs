@@ -206,7 +206,7 @@ async fn all_subvolumes_of_the_archive_are_found() {
 #[tokio::test]
 async fn chains_that_do_not_belong_together_are_refused_with_object_and_field() {
     type Edit = fn(&mut Value, &mut Value);
-    let cases: [(Edit, &str); 8] = [
+    let cases: [(Edit, &str); 13] = [
         (|_, next| next["parent_manifest"] = json!(next["self"]), "parent_manifest: the chain"),
         (|full, _| full["subvolume"] = json!("home"), "is of the subvolume home"),
         (
@@ -221,6 +221,14 @@ async fn chains_that_do_not_belong_together_are_refused_with_object_and_field() 
         (|_, next| next["parent_manifest"] = json!("other/x"), "parent_manifest: "),
         (|full, _| full["total_bytes"] = json!(34), "total_bytes: "),
         (|full, _| full["parent_manifest"] = json!("host/x"), "parent_manifest: a full"),
+        (|full, _| full["kind"] = json!("incremental"), "an incremental backup without a parent"),
+        (|_, next| next["parent_manifest"] = Value::Null, "an incremental backup without a parent"),
+        (|_, next| next["parent_manifest"] = json!("host/none.json"), "parent_manifest: file://"),
+        (|full, _| full["snapshot"]["path"] = json!("/snap/a/.."), "snapshot.path: "),
+        (
+            |full, _| full["parts"] = json!({ "key": "../p", "part_size": 1, "sha256": DIGEST }),
+            "parts.key: ",
+        ),
     ];
     for (edit, word) in cases {
         let place = Place::new();
@@ -234,6 +242,22 @@ async fn chains_that_do_not_belong_together_are_refused_with_object_and_field() 
         let said = refusal(&place).await;
         assert!(said.contains(word) && said.contains("file://"), "{said:?} lacks {word:?}");
     }
+}
+
+#[tokio::test]
+async fn a_chain_of_more_bytes_than_can_be_counted_is_refused() {
+    let (place, keys) = old_archive().await;
+    for key in &keys {
+        let mut manifest: Value =
+            serde_json::from_slice(&std::fs::read(place.file(key)).unwrap()).unwrap();
+        manifest["chunks"] = json!([{ "sha256": DIGEST, "etag": null, "size": u64::MAX,
+                                      "key": "host/subvol/data/full/chunk" }]);
+        manifest["total_bytes"] = json!(u64::MAX);
+        place.put(key, manifest.to_string()).await;
+    }
+    let error = current(&place.archive, &data()).await.unwrap_err();
+    assert_eq!(status_of(&error), Status::Data);
+    assert!(error.to_string().contains("total_bytes: the chain adds up to more"), "{error}");
 }
 
 #[tokio::test]

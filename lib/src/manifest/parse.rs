@@ -66,6 +66,7 @@ struct Head {
 /// filter, or contradicts itself.
 pub fn parse(bytes: &[u8], object: &str) -> Result<Manifest, Invalid> {
     small_enough(bytes, MANIFEST_MAX, object)?;
+    flat_enough(bytes, object)?;
     let head: Head = from_json(bytes, object)?;
     if head.version != u64::from(VERSION) {
         let what =
@@ -87,6 +88,7 @@ pub fn parse(bytes: &[u8], object: &str) -> Result<Manifest, Invalid> {
 /// [`Invalid`] when it is too large or no pointer.
 pub fn parse_pointer(bytes: &[u8], object: &str) -> Result<Pointer, Invalid> {
     small_enough(bytes, POINTER_MAX, object)?;
+    flat_enough(bytes, object)?;
     let pointer: Pointer = from_json(bytes, object)?;
     check::key(&pointer.manifest_key, object, "manifest_key")?;
     Ok(pointer)
@@ -112,7 +114,30 @@ fn small_enough(bytes: &[u8], max: u64, object: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// serde_json refuses more than 128 levels of nesting, so depth costs nothing.
+/// The deepest nesting that is read. A manifest needs four levels.
+const DEPTH_MAX: usize = 128;
+
+/// What is in a field that is not known is skipped however deep it is, and no
+/// honest one is.
+fn flat_enough(bytes: &[u8], object: &str) -> Result<(), Invalid> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            let what = format!("nested more than {DEPTH_MAX} levels deep at byte {}", at + 1);
+            return Err(Invalid::new(object, "", what));
+        }
+    }
+    Ok(())
+}
+
 fn from_json<T: DeserializeOwned>(bytes: &[u8], object: &str) -> Result<T, Invalid> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {

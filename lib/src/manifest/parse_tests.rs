@@ -270,3 +270,13 @@ proptest! {
         let _ = parse_pointer(&bytes, URL);
     }
 }
+
+#[test]
+fn nesting_counts_outside_of_texts_alone() {
+    let text = |brackets: &str| format!("{{\"x\": \"\\\\\\\"{brackets}\", \"y\": []}}");
+    assert!(flat_enough(text(&"[{".repeat(1000)).as_bytes(), "m").is_ok());
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    assert!(flat_enough(deep(DEPTH_MAX).repeat(3).as_bytes(), "m").is_ok());
+    let error = flat_enough(deep(DEPTH_MAX + 1).as_bytes(), "m").unwrap_err();
+    assert_eq!(error.to_string(), "m: nested more than 128 levels deep at byte 129");
+}
