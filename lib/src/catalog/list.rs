@@ -84,7 +84,10 @@ impl Found {
         catalog.look_elsewhere(archive, &below(archive, name)).await?;
         let fates = fates(archive, &catalog);
         self.complain(archive, &catalog, &fates);
-        let sound = catalog.links.values().map(|link| point(&catalog, link, &fates));
+        // A chain that strays may have led to backups of others.
+        let asked = |link: &&Link| name.is_none_or(|name| link.subvolume == *name);
+        let links = catalog.links.values().filter(asked);
+        let sound = links.map(|link| point(&catalog, link, &fates));
         let broken = catalog.broken.iter().map(|(key, why)| unreadable(archive, key, why));
         let mut points: Vec<_> = sound.chain(broken).collect();
         points.sort_by(|a, b| {

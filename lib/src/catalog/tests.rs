@@ -156,6 +156,26 @@ async fn chains_that_contradict_themselves_are_broken() {
 }
 
 #[tokio::test]
+async fn a_chain_that_strays_into_another_subvolume_is_broken_and_lists_nothing_of_it() {
+    let place = Place::new();
+    let keys = two_generations(&place).await;
+    let away = keys[0].replace("/data/", "/home/");
+    let mut home: Value = serde_json::from_slice(&fs::read(place.file(&keys[0])).unwrap()).unwrap();
+    home["subvolume"] = json!("home");
+    home["backup"] = Value::Null;
+    place.put(&away, home.to_string()).await;
+    edit(&place, &keys[1], |it| it["parent_manifest"] = json!(away)).await;
+    let (points, status) = listed(&place, &[data()]).await;
+    assert_eq!((points.len(), status), (4, Status::Data));
+    assert!(points.iter().all(|point| point["subvolume"] == "data"));
+    let problem = points[1]["problem"].as_str().unwrap();
+    assert!(
+        problem.contains("parent_manifest: ") && problem.contains("subvolume home"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
 async fn a_loop_is_found_wherever_the_look_begins() {
     let place = Place::new();
     let keys = two_generations(&place).await;
