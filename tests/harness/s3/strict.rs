@@ -194,8 +194,11 @@ impl S3 for Strict {
         let range = output.content_range.as_deref().and_then(|it| it.strip_prefix("bytes "));
         let start = range.and_then(|it| it.split('-').next()?.parse().ok()).unwrap_or(0);
         let len = output.content_length.and_then(|len| u64::try_from(len).ok()).unwrap_or(0);
-        let pieces = stream::iter(pieces(&path, start, len)?);
-        output.body = Some(StreamingBlob::wrap(pieces));
+        // Keys that look like paths have another file.
+        if path.is_file() {
+            let pieces = stream::iter(pieces(&path, start, len)?);
+            output.body = Some(StreamingBlob::wrap(pieces));
+        }
         Ok(answer)
     }
 
