@@ -3,20 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::thread::sleep;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bts_tests::program::{shell, wrapper};
-use bts_tests::{Btrfs, Dataset, Host, assert_same};
+use bts_tests::{Btrfs, Dataset, Host, assert_same, next_second, wait_for};
 use rustix::fs::FlockOperation;
 
 const MIB: u64 = 1 << 20;
-
-/// Two snapshots within one second would have one name.
-fn next_second() {
-    sleep(Duration::from_millis(1100));
-}
 
 /// The subvolumes' pointers, as they are.
 fn pointer(host: &Host, name: &str) -> Vec<u8> {
@@ -237,14 +231,6 @@ fn a_run_that_is_told_to_end_leaves_nothing_behind() {
         fs::remove_file(dir.join("started")).unwrap();
     }
     host.backup().run().ok();
-}
-
-fn wait_for(path: &Path) {
-    let began = Instant::now();
-    while !path.exists() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{} never came", path.display());
-        sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -3,27 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use bts_tests::program::shell;
-use bts_tests::{Host, assert_same};
+use bts_tests::{Host, assert_same, next_second, wait_for};
 
 const MIB: u64 = 1 << 20;
-
-/// Two snapshots within one second would have one name.
-fn next_second() {
-    sleep(Duration::from_millis(1100));
-}
-
-fn wait_for(path: &Path) {
-    let began = Instant::now();
-    while !path.exists() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{} never came", path.display());
-        sleep(Duration::from_millis(20));
-    }
-}
 
 fn pointer(host: &Host) -> Option<Vec<u8>> {
     fs::read(host.archive().join("subvol/data/current.json")).ok()

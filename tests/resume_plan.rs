@@ -11,14 +11,9 @@ use std::time::Duration;
 use bts::btrfs;
 use bts::journal::Journal;
 use bts_tests::program::shell;
-use bts_tests::{Host, assert_same};
+use bts_tests::{Host, assert_same, next_second};
 
 const MIB: u64 = 1 << 20;
-
-/// Two snapshots within one second would have one name.
-fn next_second() {
-    sleep(Duration::from_millis(1100));
-}
 
 fn pointer(host: &Host) -> Vec<u8> {
     fs::read(pointer_path(host)).unwrap()

@@ -16,8 +16,10 @@ mod host;
 pub mod kill;
 pub mod program;
 pub mod s3;
+mod wait;
 
 pub use btrfs::Btrfs;
 pub use compare::assert_same;
 pub use dataset::Dataset;
 pub use host::Host;
+pub use wait::{next_second, wait_for};

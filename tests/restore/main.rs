@@ -9,17 +9,10 @@ mod safety;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use bts_tests::Host;
+use bts_tests::{Host, next_second, wait_for};
 
 const MIB: u64 = 1 << 20;
-
-/// Two snapshots within one second would have one name.
-fn next_second() {
-    sleep(Duration::from_millis(1100));
-}
 
 /// A machine that has backed up a chain of this length.
 fn with_chain(length: u64) -> Option<Host> {
@@ -56,12 +49,4 @@ fn counting(host: &Host, number: u64, script: &str) -> PathBuf {
 /// How many downloads were begun.
 fn fetched(dir: &Path) -> usize {
     fs::read_to_string(dir.join("fetched")).unwrap_or_default().lines().count()
-}
-
-fn wait_for(path: &Path) {
-    let began = Instant::now();
-    while !path.exists() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{} never came", path.display());
-        sleep(Duration::from_millis(20));
-    }
 }

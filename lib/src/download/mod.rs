@@ -26,7 +26,7 @@ mod pool;
 pub use list::{Item, Sheet, Wanted, read};
 pub use parts::Parts;
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,7 +37,6 @@ use tokio::task::{JoinError, JoinSet};
 use self::block::{Block, RANGE_MAX, ranges_in};
 use self::fetch::{Fetch, Line, Object};
 use self::pool::Pool;
-use crate::record::Reader;
 use crate::store::Archive;
 
 /// Buffers beyond those that are being filled: what is checked, and what is
@@ -89,25 +88,6 @@ pub struct Got {
     pub bytes: u64,
     /// How many ranges were fetched again.
     pub again: u64,
-}
-
-/// Reads the records of backups from `input` and writes their bytes to `out`,
-/// which is flushed.
-///
-/// # Errors
-/// Those of [`read`] and [`download`].
-pub async fn download_records<R, W>(
-    archive: &Archive,
-    input: R,
-    options: &Options,
-    out: W,
-) -> anyhow::Result<Got>
-where
-    R: BufRead,
-    W: Write + Send + 'static,
-{
-    let wanted = read(&mut Reader::new(input, "stdin"))?;
-    download(archive, wanted, options, out).await
 }
 
 /// Writes the bytes of `wanted` to `out`.

@@ -1,24 +1,12 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::super::testing::{CREATED_AT, NAME, UUID, current, found, recorded};
+use super::super::testing::{CREATED_AT, NAME, UUID, current, found, options, recorded};
 use super::*;
 use crate::record::Digest;
 
 fn subvolume() -> Subvolume {
     Subvolume { path: "/srv/data".into(), name: "data".parse().unwrap(), accept_nested: Vec::new() }
-}
-
-fn options(now: &str) -> Options {
-    let now: jiff::Timestamp = now.parse().unwrap();
-    Options {
-        once: false,
-        full: false,
-        new_archive: false,
-        subvolumes: Vec::new(),
-        store: None,
-        now: now.to_zoned(jiff::tz::TimeZone::UTC),
-    }
 }
 
 fn plan(options: &Options, current: Option<&Current>, snapshots: &[Found]) -> Plan {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use super::Options;
 use crate::btrfs::{Found, Info};
 use crate::names::Kind;
 use crate::record::{ChainSummary, Current, Digest, Snapshot};
@@ -77,4 +78,17 @@ pub(super) fn restored(name: &str) -> Found {
     found.info.received_uuid = Some(UUID);
     found.info.stransid = CTRANSID;
     found
+}
+
+/// What an unattended run asks for at this time, in UTC.
+pub(super) fn options(now: &str) -> Options {
+    let now: jiff::Timestamp = now.parse().unwrap();
+    Options {
+        once: false,
+        full: false,
+        new_archive: false,
+        subvolumes: Vec::new(),
+        store: None,
+        now: now.to_zoned(jiff::tz::TimeZone::UTC),
+    }
 }

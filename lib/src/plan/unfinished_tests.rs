@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::Options;
 use super::super::decide::decide;
-use super::super::testing::{CTRANSID, UUID, current, found, recorded};
+use super::super::testing::{CTRANSID, UUID, current, found, options, recorded};
 use super::*;
 use crate::btrfs::Found;
 use crate::config::{Config, Subvolume};
@@ -125,15 +125,7 @@ fn plan_with(
         current,
         past: Some(past),
     };
-    let now: jiff::Timestamp = "2026-01-18T02:00:00Z".parse().unwrap();
-    let mut options = Options {
-        once: false,
-        full: false,
-        new_archive: false,
-        subvolumes: Vec::new(),
-        store: None,
-        now: now.to_zoned(jiff::tz::TimeZone::UTC),
-    };
+    let mut options = options("2026-01-18T02:00:00Z");
     change(&mut options);
     decide(&Config::default(), &options, case)
 }
